@@ -1,0 +1,15 @@
+//! Quartermaster: one process that keeps many LiveStore stores, sends their events to sandboxed WebAssembly plugins,
+//! and commits what those answer back into each store's log, exactly once.
+//!
+//! Modules stand on floors, and use only what is below them (`tests/tidy.rs` checks it):
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 1 | [`store`] |
+//! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
+
+pub mod event;
+pub mod id;
+pub mod stamp;
+pub mod store;
+pub mod time;

@@ -1,0 +1,3 @@
+//! The `quartermaster` binary.
+
+fn main() {}

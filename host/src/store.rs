@@ -1,0 +1,17 @@
+//! The pure machine: all that is decided about one store, and nothing that is done. An [`Input`] and the time go in,
+//! [`Effect`]s come out. No socket, file, clock or task is known here, so that whole lives of a store, with every
+//! crash between any two effects, run in a simulation.
+
+mod commit;
+mod effect;
+mod input;
+mod settings;
+
+pub use commit::{
+    Commit, DeadLetter, Failure, KvWrite, Landed, OutboxEntry, Snapshot, SubscriptionRecord,
+};
+pub use effect::{Effect, Generation, PullKind, RequestId, RunRequest, RunToken, StopReason};
+pub use input::{Input, Mode, PushAnswer, RunOutcome};
+pub use settings::{
+    History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
+};

@@ -1,0 +1,269 @@
+//! What an operator and the plugins say about one store, checked and ready for the machine. Changing it means a new
+//! machine from the journal.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::PluginName;
+
+/// Everything the machine must know about a store that is not in its journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Written into every event that this installation commits.
+    pub client_id: Arc<str>,
+    /// One entry for each plugin that works for the store; names are unique.
+    pub subscriptions: Vec<SubscriptionSettings>,
+    /// What to do when the backend turns out to hold another log.
+    pub on_reset: OnReset,
+    /// Bounds on everything that is held in memory or sent.
+    pub limits: Limits,
+    /// Periods and patience.
+    pub timing: Timing,
+}
+
+/// One plugin at work in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionSettings {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Whether it can run. A plugin that is configured but not in the catalog keeps its cursor and waits.
+    pub available: bool,
+    /// The event names it wants; an event that matches none of them passes unseen.
+    pub patterns: Vec<Pattern>,
+    /// Whether it wants to see the events that it committed itself.
+    pub own_events: bool,
+    /// What the log's past means to it when it is new here.
+    pub history: History,
+}
+
+/// What a new subscription does about events that were in the log before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum History {
+    /// Starts at the head: the past is not delivered.
+    #[default]
+    Ignore,
+    /// The past is delivered in order to write kv; nothing can be committed for it.
+    Project,
+    /// The past is delivered like the present.
+    React,
+}
+
+/// What to do about a new backend id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnReset {
+    /// Stop the store and say so.
+    #[default]
+    Stop,
+    /// Archive the journal and start with a fresh one on the new log.
+    StartOver,
+}
+
+/// Bounds. Defaults are chosen for thousands of stores in one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Event bodies kept for subscriptions that have not seen them yet.
+    pub window_events_max: usize,
+    /// Bytes of the same. One chunk of the backend may go past it.
+    pub window_bytes_max: usize,
+    /// Events kept that arrived before their parent.
+    pub stash_events_max: usize,
+    /// Drafts waiting to be pushed; beyond it no run starts.
+    pub outbox_drafts_max: usize,
+    /// Events in one push, unless a single run has more. 14 is what the original backend appends atomically.
+    pub push_events_max: usize,
+    /// Bytes of name and arguments in one push. A page of 900,000 encoded bytes is the protocol's limit.
+    pub push_bytes_max: usize,
+    /// Failures of a push that are not about its place, before its runs are pushed one by one, and then before the
+    /// one that fails alone is parked.
+    pub push_failures_max: u32,
+    /// Runs on runs: a chain longer than this ends in a dead letter.
+    pub depth_max: u32,
+    /// Landed triggers remembered ahead of the cursors; beyond it the furthest are forgotten and scanned again.
+    pub landed_max: usize,
+}
+
+/// Periods and patience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between finite pulls that find what a lost broadcast hid.
+    pub check_period: Duration,
+    /// For a finite pull to bring its next page.
+    pub pull_timeout: Duration,
+    /// For the answer to a push.
+    pub push_timeout: Duration,
+    /// For a socket to open.
+    pub connect_timeout: Duration,
+    /// For an event that should arrive by itself: a missing parent, our own echo, the head that refused a push.
+    pub gap_timeout: Duration,
+    /// How long a change that nobody waits for may stay unwritten.
+    pub flush_delay: Duration,
+    /// Between attempts to connect.
+    pub reconnect: Retry,
+    /// Between attempts at one trigger; its `attempts_max` is K of the promises.
+    pub run: Retry,
+    /// Between pushes that fail for an unknown reason. Its `attempts_max` is not used.
+    pub push: Retry,
+}
+
+/// Exponential backoff with jitter: the n-th wait is `first * 2^(n-1)`, at most `longest`, less up to half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The first wait.
+    pub first: Duration,
+    /// No wait is longer.
+    pub longest: Duration,
+    /// Attempts before giving up; 0 is never.
+    pub attempts_max: u32,
+}
+
+/// Which event names: a name, or a prefix followed by `*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern(Arc<str>);
+
+/// Why a pattern was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event pattern {0:?}: expected a name, or a prefix that ends in one `*`")]
+pub struct PatternError(String);
+
+impl Pattern {
+    /// Whether `name` is one of the names meant.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == &*self.0,
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let body = text.strip_suffix('*').unwrap_or(text);
+        let valid = !text.is_empty() && text.len() <= 256 && !body.contains('*');
+        valid
+            .then(|| Self(text.into()))
+            .ok_or_else(|| PatternError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        text.parse()
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            window_events_max: 1024,
+            window_bytes_max: 4 * 1024 * 1024,
+            stash_events_max: 256,
+            outbox_drafts_max: 1000,
+            push_events_max: 14,
+            push_bytes_max: 700_000,
+            push_failures_max: 3,
+            depth_max: 16,
+            landed_max: 65_536,
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            check_period: Duration::from_secs(60),
+            pull_timeout: Duration::from_secs(20),
+            push_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(20),
+            gap_timeout: Duration::from_secs(1),
+            flush_delay: Duration::from_secs(1),
+            reconnect: Retry {
+                first: Duration::from_secs(1),
+                longest: Duration::from_secs(30),
+                attempts_max: 0,
+            },
+            run: Retry {
+                first: Duration::from_secs(1),
+                longest: Duration::from_secs(60),
+                attempts_max: 5,
+            },
+            push: Retry {
+                first: Duration::from_millis(200),
+                longest: Duration::from_secs(10),
+                attempts_max: 0,
+            },
+        }
+    }
+}
+
+impl Retry {
+    /// The wait after `failures` failures (at least 1). `jitter` is a random number that takes up to half off.
+    pub fn delay(&self, failures: u32, jitter: u64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        let full = self.first.saturating_mul(1 << doublings).min(self.longest);
+        let half = u64::try_from(full.as_millis()).unwrap_or(u64::MAX) / 2;
+        full.saturating_sub(Duration::from_millis(jitter % (half + 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_name_or_a_prefix() {
+        let pattern = |text: &str| text.parse::<Pattern>();
+        assert!(
+            pattern("v1.Chat*")
+                .is_ok_and(|p| p.matches("v1.ChatMessageSent") && !p.matches("v1.Cha"))
+        );
+        assert!(
+            pattern("v1.Chat")
+                .is_ok_and(|p| p.matches("v1.Chat") && !p.matches("v1.ChatMessageSent"))
+        );
+        assert!(pattern("*").is_ok_and(|p| p.matches("") && p.matches("x")));
+        assert!(pattern("").is_err() && pattern("a*b").is_err() && pattern("a**").is_err());
+    }
+
+    #[test]
+    fn a_wait_doubles_up_to_the_longest_and_loses_at_most_half() {
+        let retry = Retry {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(30),
+            attempts_max: 0,
+        };
+        for (failures, full) in [(1, 1), (2, 2), (5, 16), (6, 30), (u32::MAX, 30)] {
+            let full = Duration::from_secs(full);
+            assert_eq!(retry.delay(failures, 0), full);
+            for jitter in [1, 999, u64::MAX] {
+                let delay = retry.delay(failures, jitter);
+                assert!(
+                    delay <= full && delay >= full / 2,
+                    "{failures} failures, jitter {jitter}: {delay:?}"
+                );
+            }
+        }
+    }
+}
