@@ -5,7 +5,9 @@
 mod commit;
 mod effect;
 mod input;
+mod sabotage;
 mod settings;
+mod status;
 
 pub use commit::{
     Commit, DeadLetter, Failure, KvWrite, Landed, OutboxEntry, Snapshot, SubscriptionRecord,
@@ -15,3 +17,4 @@ pub use input::{Input, Mode, PushAnswer, RunOutcome};
 pub use settings::{
     History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
 };
+pub use status::{SessionStatus, Status, SubscriptionState, SubscriptionStatus};

@@ -1,0 +1,94 @@
+//! The faults that the simulation plants in the machine, one at a time, to see that it would notice each of them. In
+//! every other build none is ever planted, and the questions fold to `false`.
+
+/// One rule of exactly-once effects, broken. What each breaks is said where the simulation expects it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(test), allow(dead_code, reason = "planted in tests only"))]
+pub(crate) enum Sabotage {
+    /// A refused push is renumbered to the head that the refusal told.
+    ParentFromServerAhead,
+    /// A second push follows the first, on the head that it will make if it is admitted.
+    ParentHopedFor,
+    /// Stamps in the log are not looked at.
+    StampsNotScanned,
+    /// A stamp seen before its run here is not remembered.
+    StampNotRemembered,
+    /// A remembered stamp is forgotten when its run starts.
+    StampForgottenAtStart,
+    /// A stamp is looked up when the run starts, not when it ends.
+    StampLookedUpAtStartOnly,
+    /// What a stamp settled is committed after the cursor that passed it.
+    SettledAfterCursor,
+    /// A start scans from the highest position it knows.
+    ScanFromHighest,
+    /// A start scans from the lowest cursor, and ignores how far the last commit had scanned.
+    ScanFromLowestCursorOnly,
+    /// The drafts of one run may go in two pushes.
+    RunSplit,
+    /// A trigger whose stamp was seen is skipped instead of run for its kv.
+    RunSkippedWhenSeen,
+    /// A dead letter does not notice its stamp in the log.
+    DeadLetterDeaf,
+    /// A trigger that dies forgets that its stamp was seen before.
+    DeadLetterBornDeaf,
+    /// A redrive runs under a stamp of its own.
+    RedriveWithNewStamp,
+    /// A redrive of a projecting run reacts.
+    RedriveReacts,
+    /// An answer is matched by its request alone, over connections.
+    AnswerOfOldConnection,
+    /// Drafts are settled when they are sent.
+    SettledOnSend,
+    /// The ack of a push moves the head by what was pushed.
+    AckMovesHead,
+    /// An event is taken although its parent is not the head.
+    TakenAcrossGap,
+    /// There is no periodic pull.
+    NoCheck,
+    /// A full window stops the scan.
+    FullWindowStopsScan,
+    /// A parked subscription holds the window.
+    ParkedHoldsWindow,
+    /// The first chunk without a gap counts as caught up.
+    ChunkIsCaughtUp,
+    /// A start is not synced before the first delivery.
+    StartNotSynced,
+    /// A start is fixed anew in each life.
+    StartReevaluated,
+    /// A stamp of another depth is another run.
+    IdentityIncludesDepth,
+    /// A subscription that is new behind the scan is served without scanning again.
+    AddedWithoutRescan,
+    /// A removed subscription's drafts are dropped.
+    RemovedDraftsDropped,
+    /// A removed subscription's kv stays for its return.
+    KvKeptOnRemoval,
+    /// A run can be in the outbox twice.
+    OutboxNotUnique,
+    /// A draft that fails alone is tried for ever.
+    RejectedNeverParked,
+    /// A batch that fails is never pushed run by run.
+    RejectedNeverSingled,
+    /// A parked draft does not notice its stamp in the log.
+    ParkedDeaf,
+    /// A run's cursor and its drafts are two commits.
+    CursorAndOutboxApart,
+    /// Drafts are pushed before they are committed.
+    PushBeforeCommit,
+    /// The newest run is pushed first.
+    OutboxLastInFirstOut,
+    /// A push does not say which log it is for.
+    PushWithoutBackendId,
+    /// The outbox survives a change of the log.
+    OutboxKeptOverReset,
+    /// Chunks of another log are taken.
+    ChunkOfAnotherLog,
+    /// An attempt is counted when it fails, not before it begins.
+    AttemptsCountedAtFailure,
+    /// Runs may lead to runs for ever.
+    NoDepthLimit,
+    /// A push waits for its answer for ever.
+    NoPushTimeout,
+    /// A remembered stamp is never forgotten.
+    StampNeverForgotten,
+}

@@ -1,0 +1,87 @@
+//! What a store looks like from outside: plain numbers for health, metrics and tests.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::event::SeqNum;
+use crate::id::{BackendId, PluginName};
+use crate::store::StopReason;
+use crate::time::Timestamp;
+
+/// A store at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// How it stands with its backend.
+    pub session: SessionStatus,
+    /// Since when.
+    pub since: Timestamp,
+    /// The last thing that went wrong with its connection, while it lasts.
+    pub error: Option<Arc<str>>,
+    /// The log it belongs to.
+    pub backend_id: Option<BackendId>,
+    /// The last event scanned without a gap; the root before the first contact.
+    pub head: SeqNum,
+    /// When something last came from the log or went into it.
+    pub last_activity: Option<Timestamp>,
+    /// Runs whose drafts wait to be pushed or confirmed.
+    pub outbox: usize,
+    /// Runs whose drafts the backend refused for good.
+    pub parked_pushes: usize,
+    /// Triggers given up.
+    pub dead_letters: usize,
+    /// Runs going on.
+    pub runs: usize,
+    /// Each plugin at work here.
+    pub subscriptions: Vec<SubscriptionStatus>,
+}
+
+/// How a store stands with its backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionStatus {
+    /// Opening a socket.
+    Connecting,
+    /// Reading what is new since the last time.
+    CatchingUp,
+    /// At the head, and told of every new event.
+    Live,
+    /// Waiting before the next attempt to connect.
+    BackingOff {
+        /// When that will be.
+        retry_at: Timestamp,
+    },
+    /// Stopped until somebody looks.
+    Stopped(StopReason),
+}
+
+/// One plugin at work in a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubscriptionStatus {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Events up to here are dealt with; none before the start is fixed.
+    pub cursor: Option<SeqNum>,
+    /// Events of the log after the cursor, matching or not.
+    pub lag_events: u64,
+    /// What it does.
+    pub state: SubscriptionState,
+    /// How its present trigger failed last.
+    pub error: Option<Arc<str>>,
+}
+
+/// What a subscription does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubscriptionState {
+    /// Not caught up for the first time.
+    Starting,
+    /// Waiting for an event.
+    Idle,
+    /// A run goes on.
+    Running,
+    /// Waiting for the next attempt.
+    Retrying,
+    /// The plugin is not in the catalog; its cursor waits.
+    Parked,
+}
