@@ -5,15 +5,26 @@
 mod commit;
 mod effect;
 mod input;
+mod machine;
+mod outbox;
+mod pulls;
+mod push;
+mod runs;
 mod sabotage;
+mod scan;
+mod session;
 mod settings;
+mod staging;
 mod status;
+mod subscription;
+mod window;
 
 pub use commit::{
     Commit, DeadLetter, Failure, KvWrite, Landed, OutboxEntry, Snapshot, SubscriptionRecord,
 };
 pub use effect::{Effect, Generation, PullKind, RequestId, RunRequest, RunToken, StopReason};
 pub use input::{Input, Mode, PushAnswer, RunOutcome};
+pub use machine::StoreState;
 pub use settings::{
     History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
 };

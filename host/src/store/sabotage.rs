@@ -55,8 +55,8 @@ pub(crate) enum Sabotage {
     StartNotSynced,
     /// A start is fixed anew in each life.
     StartReevaluated,
-    /// A stamp of another depth is another run.
-    IdentityIncludesDepth,
+    /// A stamp under another client id, from before a rename, is another run.
+    IdentityIncludesClientId,
     /// A subscription that is new behind the scan is served without scanning again.
     AddedWithoutRescan,
     /// A removed subscription's drafts are dropped.

@@ -1,0 +1,405 @@
+//! One store's state, and the one way in and out of it: inputs and timeouts in, effects out. What each input means is in
+//! the module of its noun: `session`, `pulls`, `runs`, `push`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::event::SeqNum;
+use crate::id::BackendId;
+use crate::stamp::RunId;
+use crate::store::outbox::Outbox;
+use crate::store::push::Pushing;
+use crate::store::sabotage::Sabotage;
+use crate::store::scan::Scan;
+use crate::store::session::Session;
+use crate::store::staging::Staging;
+use crate::store::subscription::{Phase, Start, Subscription};
+use crate::store::window::Window;
+use crate::store::{Effect, Input, Landed, SessionStatus, Settings, Snapshot, Status, StopReason};
+use crate::time::Timestamp;
+
+/// A store: all that is known about it in one life, from its journal to the next restart.
+#[derive(Debug)]
+pub struct StoreState {
+    pub(super) settings: Settings,
+    pub(super) rng: fastrand::Rng,
+    pub(super) sabotage: Option<Sabotage>,
+    pub(super) effects: VecDeque<Effect>,
+
+    pub(super) session: Session,
+    pub(super) since: Timestamp,
+    pub(super) error: Option<Arc<str>>,
+    pub(super) connect_failures: u32,
+    pub(super) generations_used: u64,
+    pub(super) gap_checks: u32,
+    pub(super) last_activity: Option<Timestamp>,
+
+    pub(super) backend_id: Option<BackendId>,
+    pub(super) scan: Scan,
+    pub(super) window: Window,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) tokens_used: u64,
+    pub(super) dead_letters: BTreeMap<RunId, Landed>,
+    pub(super) outbox: Outbox,
+    pub(super) pushing: Pushing,
+    pub(super) staging: Staging,
+
+    /// No new runs, no new connection.
+    pub(super) draining: bool,
+    /// The log must be scanned again once all that is decided is written.
+    restart_wanted: bool,
+    /// The last effect was given out: this life is over.
+    pub(super) halted: bool,
+}
+
+impl StoreState {
+    /// Begins a life from what the journal holds. `seed` is for jitter only.
+    pub fn new(settings: Settings, snapshot: Snapshot, seed: u64, now: Timestamp) -> Self {
+        Self::with_sabotage(settings, snapshot, seed, now, None)
+    }
+
+    /// A life in which one rule is broken.
+    #[cfg(test)]
+    pub(crate) fn sabotaged(
+        settings: Settings,
+        snapshot: Snapshot,
+        seed: u64,
+        now: Timestamp,
+        sabotage: Option<Sabotage>,
+    ) -> Self {
+        Self::with_sabotage(settings, snapshot, seed, now, sabotage)
+    }
+
+    fn with_sabotage(
+        settings: Settings,
+        snapshot: Snapshot,
+        seed: u64,
+        now: Timestamp,
+        sabotage: Option<Sabotage>,
+    ) -> Self {
+        let Snapshot {
+            backend_id,
+            scanned,
+            clock,
+            subscriptions: records,
+            outbox,
+            dead_letters,
+        } = snapshot;
+        // A clock that was set back must not make this life's commits older than the last one's.
+        let now = now.max(clock);
+        let mut records: BTreeMap<_, _> = records
+            .into_iter()
+            .map(|record| (record.plugin.clone(), record))
+            .collect();
+        if sabotage == Some(Sabotage::StartReevaluated) {
+            records.clear();
+        }
+        let subscriptions: Vec<Subscription> = settings
+            .subscriptions
+            .iter()
+            .map(|it| Subscription::new(it.clone(), records.remove(&it.plugin)))
+            .collect();
+        let head = scan_start(scanned, &subscriptions, sabotage);
+        let fill = subscriptions
+            .iter()
+            .filter_map(Subscription::needs_after)
+            .fold(head, Ord::min);
+        let mut state = Self {
+            rng: fastrand::Rng::with_seed(seed),
+            sabotage,
+            effects: VecDeque::new(),
+            session: Session::Offline { retry_at: now },
+            since: now,
+            error: None,
+            connect_failures: 0,
+            generations_used: 0,
+            gap_checks: 0,
+            last_activity: None,
+            backend_id,
+            scan: Scan::new(head, settings.limits.stash_events_max),
+            window: Window::new(fill, &settings.limits),
+            subscriptions,
+            tokens_used: 0,
+            dead_letters: dead_letters.into_iter().collect(),
+            outbox: Outbox::new(outbox),
+            pushing: Pushing::default(),
+            staging: Staging::new(),
+            draining: false,
+            restart_wanted: false,
+            halted: false,
+            settings,
+        };
+        for plugin in records.into_keys() {
+            state.remove_subscription(plugin, now);
+        }
+        state.advance(now);
+        state
+    }
+
+    /// The plugin no longer works here: its record, kv and dead letters go in one commit. Its drafts are still pushed.
+    fn remove_subscription(&mut self, plugin: crate::id::PluginName, now: Timestamp) {
+        self.dead_letters.retain(|run, _| run.plugin != plugin);
+        if self.sabotaged(Sabotage::RemovedDraftsDropped) {
+            let gone = self.outbox.drop_plugin(&plugin);
+            self.staging.next.outbox_removed.extend(gone);
+        }
+        self.staging.next.subscriptions_removed.push(plugin);
+        self.staging.write_by(now);
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, input: Input, now: Timestamp) {
+        if self.halted {
+            return;
+        }
+        match input {
+            Input::Connected { generation } => self.on_connected(generation, now),
+            Input::Disconnected { generation, error } => {
+                self.on_disconnected(generation, error, now);
+            }
+            Input::Pulled {
+                generation,
+                request,
+                backend_id,
+                events,
+            } => {
+                self.on_pulled(generation, request, backend_id, events, now);
+            }
+            Input::PullEnded {
+                generation,
+                request,
+            } => {
+                self.on_pull_ended(generation, request, now);
+            }
+            Input::PullRefused {
+                generation,
+                request: _,
+                error,
+                mismatch,
+            } => {
+                self.on_pull_refused(generation, &error, mismatch, now);
+            }
+            Input::PushAnswered {
+                generation,
+                request,
+                answer,
+            } => {
+                self.on_push_answered(generation, request, answer, now);
+            }
+            Input::RunFinished { token, outcome } => self.on_run_finished(token, outcome, now),
+            Input::Committed => self.staging.confirm(),
+            Input::Redrive { letter } => self.on_redrive(*letter),
+            Input::Discard { run } => self.on_discard(run, now),
+            Input::Unpark { run } => self.on_unpark(&run, now),
+            Input::Drain => self.on_drain(now),
+        }
+        self.advance(now);
+    }
+
+    /// Does what the time has come for.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.halted {
+            return;
+        }
+        match &self.session {
+            Session::Connecting { deadline, .. } if *deadline <= now => {
+                self.reconnect("the socket did not open in time", now);
+            }
+            Session::Open(_) => self.on_open_timeout(now),
+            Session::Offline { .. } | Session::Connecting { .. } | Session::Stopped(_) => {}
+        }
+        for subscription in &mut self.subscriptions {
+            if matches!(subscription.phase, Phase::Retrying { until } if until <= now) {
+                subscription.phase = Phase::Idle;
+            }
+        }
+        self.advance(now);
+    }
+
+    /// When `handle_timeout` is wanted; [`Timestamp::NEVER`] if nothing waits.
+    pub fn poll_timeout(&self) -> Timestamp {
+        if self.halted {
+            return Timestamp::NEVER;
+        }
+        let session = match &self.session {
+            Session::Offline { .. } if self.draining => Timestamp::NEVER,
+            Session::Offline { retry_at } => *retry_at,
+            Session::Connecting { deadline, .. } => *deadline,
+            Session::Open(_) => self.poll_open_timeout(),
+            Session::Stopped(_) => Timestamp::NEVER,
+        };
+        let retry = self
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| match subscription.phase {
+                Phase::Retrying { until } => Some(until),
+                Phase::Idle | Phase::Running(_) => None,
+            });
+        retry.fold(session.min(self.staging.poll_timeout()), Ord::min)
+    }
+
+    /// What is to be done next.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Draws every conclusion from what was taken in.
+    fn advance(&mut self, now: Timestamp) {
+        if self.halted {
+            return;
+        }
+        self.connect_if_due(now);
+        if !self.restart_wanted {
+            self.start_runs(now);
+        }
+        self.refill_window(now);
+        self.push_next(now);
+        self.flush(now);
+        self.finish(now);
+    }
+
+    /// Writes what is due, with the state as it is now.
+    fn flush(&mut self, now: Timestamp) {
+        let Some(mut commit) = self.staging.take(now) else {
+            return;
+        };
+        commit.scanned = self.scan.head();
+        commit.clock = now;
+        for subscription in self.subscriptions.iter_mut().filter(|it| it.dirty) {
+            subscription.dirty = false;
+            commit.subscriptions.extend(subscription.record());
+        }
+        if self.sabotaged(Sabotage::SettledAfterCursor) {
+            self.staging
+                .next
+                .outbox_removed
+                .append(&mut commit.outbox_removed);
+            self.staging
+                .next
+                .dead_letters_landed
+                .append(&mut commit.dead_letters_landed);
+            self.staging
+                .write_by(now + self.settings.timing.flush_delay);
+        }
+        if self.sabotaged(Sabotage::CursorAndOutboxApart) && !commit.outbox.is_empty() {
+            self.staging.next.outbox.append(&mut commit.outbox);
+            self.staging.write_by(now);
+        }
+        self.effects.push_back(Effect::Commit(Box::new(commit)));
+    }
+
+    /// Ends this life when that was asked for and nothing is left undone.
+    fn finish(&mut self, now: Timestamp) {
+        if self.restart_wanted && self.staging.is_clean() {
+            self.halted = true;
+            self.effects.push_back(Effect::Restart);
+            return;
+        }
+        let pushing = self.is_live() && self.outbox.waiting() > 0;
+        let running = self.runs() > 0;
+        if !self.draining || pushing || running {
+            return;
+        }
+        if !self.staging.is_clean() {
+            self.staging.write_by(now);
+            self.flush(now);
+            return;
+        }
+        self.halted = true;
+        self.effects.push_back(Effect::Drained);
+    }
+
+    /// Scans the log again from the journal, once all that is decided is written.
+    pub(super) fn restart(&mut self, now: Timestamp) {
+        self.restart_wanted = true;
+        self.staging.write_by(now);
+    }
+
+    fn on_drain(&mut self, now: Timestamp) {
+        self.draining = true;
+        for subscription in &mut self.subscriptions {
+            let attempts = &mut subscription.attempts;
+            if attempts.used == 0 && attempts.reserved == 1 {
+                // Nothing was begun: a clean stop gives back the attempt that was counted ahead.
+                attempts.reserved = 0;
+                subscription.dirty = true;
+                self.staging.write_by(now);
+            }
+        }
+    }
+
+    fn runs(&self) -> usize {
+        let running = |it: &&Subscription| matches!(it.phase, Phase::Running(_));
+        self.subscriptions.iter().filter(running).count()
+    }
+
+    /// Why the store was stopped, if it was.
+    pub fn stop_reason(&self) -> Option<&StopReason> {
+        match &self.session {
+            Session::Stopped(reason) => Some(reason),
+            Session::Offline { .. } | Session::Connecting { .. } | Session::Open(_) => None,
+        }
+    }
+
+    /// What the store looks like from outside.
+    pub fn status(&self) -> Status {
+        let session = match &self.session {
+            Session::Offline { retry_at } => SessionStatus::BackingOff {
+                retry_at: *retry_at,
+            },
+            Session::Connecting { .. } => SessionStatus::Connecting,
+            Session::Open(open) if open.live => SessionStatus::Live,
+            Session::Open(_) => SessionStatus::CatchingUp,
+            Session::Stopped(reason) => SessionStatus::Stopped(reason.clone()),
+        };
+        let head = self.scan.head();
+        Status {
+            session,
+            since: self.since,
+            error: self.error.clone(),
+            backend_id: self.backend_id.clone(),
+            head,
+            last_activity: self.last_activity,
+            outbox: self.outbox.waiting(),
+            parked_pushes: self.outbox.parked(),
+            dead_letters: self.dead_letters.len(),
+            runs: self.runs(),
+            subscriptions: self
+                .subscriptions
+                .iter()
+                .map(|it| it.status(head))
+                .collect(),
+        }
+    }
+
+    /// Events held: in the window, in the stash, and triggers remembered as landed.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize, usize) {
+        let landed = self.subscriptions.iter().map(|it| it.landed.len()).sum();
+        (self.window.len(), self.scan.stashed(), landed)
+    }
+
+    /// Whether `sabotage` is planted. Always false outside tests.
+    pub(super) fn sabotaged(&self, sabotage: Sabotage) -> bool {
+        cfg!(test) && self.sabotage == Some(sabotage)
+    }
+}
+
+/// Where a life's scan begins: no stamp of a trigger that may still run lies before it. `scanned` is not enough, since a
+/// commit after a restart may have been decided before the scan came back to where it was.
+fn scan_start(
+    scanned: SeqNum,
+    subscriptions: &[Subscription],
+    sabotage: Option<Sabotage>,
+) -> SeqNum {
+    let behind = |it: &&Subscription| match it.start {
+        Start::Fixed { .. } => true,
+        Start::Open => !it.starts_at_head() && sabotage != Some(Sabotage::AddedWithoutRescan),
+    };
+    let cursors = subscriptions.iter().filter(behind).map(|it| it.cursor);
+    match sabotage {
+        Some(Sabotage::ScanFromHighest) => cursors.fold(scanned, Ord::max),
+        Some(Sabotage::ScanFromLowestCursorOnly) => cursors.min().unwrap_or(scanned),
+        Some(_) | None => cursors.fold(scanned, Ord::min),
+    }
+}

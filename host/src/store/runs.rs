@@ -1,0 +1,378 @@
+//! Runs: which trigger is next, when it may be tried, and what follows from how it ended.
+
+use crate::event::Event;
+use crate::stamp::{DraftStamp, RunId, Trigger};
+use crate::store::machine::StoreState;
+use crate::store::sabotage::Sabotage;
+use crate::store::subscription::{Phase, Running, Start};
+use crate::store::{DeadLetter, Effect, Failure, Landed, Mode, RunOutcome, RunRequest, RunToken};
+use crate::time::Timestamp;
+
+impl StoreState {
+    /// Starts every run that may start. Runs start only at the head of the log, so that what is already answered is known.
+    pub(super) fn start_runs(&mut self, now: Timestamp) {
+        if !self.is_live() || self.draining {
+            return;
+        }
+        for index in 0..self.subscriptions.len() {
+            if self.halted || self.outbox.drafts_waiting() >= self.settings.limits.outbox_drafts_max
+            {
+                return;
+            }
+            if self.may_start(index, now) {
+                self.start_run(index, now);
+            }
+        }
+    }
+
+    fn may_start(&self, index: usize, now: Timestamp) -> bool {
+        let subscription = &self.subscriptions[index];
+        let Start::Fixed { commit, .. } = subscription.start else {
+            return false;
+        };
+        let rested = match subscription.phase {
+            Phase::Idle => true,
+            Phase::Retrying { until } => until <= now,
+            Phase::Running(_) => false,
+        };
+        let start_known = self.staging.is_done(commit) || self.sabotaged(Sabotage::StartNotSynced);
+        subscription.settings.available && rested && start_known
+    }
+
+    fn start_run(&mut self, index: usize, now: Timestamp) {
+        if let Some(letter) = self.subscriptions[index].redrives.pop_front() {
+            self.start_redrive(index, letter, now);
+            return;
+        }
+        let Some((event, author)) = self.next_trigger(index, now) else {
+            return;
+        };
+        if self.subscriptions[index]
+            .landed
+            .is_beyond_horizon(event.seq)
+        {
+            self.restart(now);
+            return;
+        }
+        let stamp = self.subscriptions[index].stamp(&event, author.as_ref());
+        let mode = self.subscriptions[index].mode(event.seq);
+        let landed = self.subscriptions[index].landed.contains(event.seq);
+        if landed && self.sabotaged(Sabotage::RunSkippedWhenSeen) {
+            let commit = self.staging.write_by(now);
+            self.subscriptions[index].pass(event.seq, commit);
+            return;
+        }
+        let running = Running {
+            token: RunToken(self.tokens_used),
+            stamp,
+            event,
+            mode,
+            redrive: None,
+            landed_at_start: landed,
+        };
+        let too_deep = running.stamp.depth > self.settings.limits.depth_max;
+        if too_deep && !self.sabotaged(Sabotage::NoDepthLimit) {
+            let depth = running.stamp.depth;
+            let error =
+                format!("a chain of {depth} runs led here; plugins answer each other in a circle");
+            self.subscriptions[index].failed(error.into(), now);
+            self.give_up(index, running, now);
+            return;
+        }
+        if self.out_of_attempts(index) {
+            self.note_lost_attempt(index, now);
+            self.give_up(index, running, now);
+            return;
+        }
+        if self.count_attempt(index, now) {
+            let attempt = self.subscriptions[index].attempts.used;
+            self.begin(index, running, attempt);
+        }
+    }
+
+    /// The next event that the subscription wants; passes over those before it.
+    fn next_trigger(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+    ) -> Option<(Event, Option<DraftStamp>)> {
+        loop {
+            let event = self.window.after(self.subscriptions[index].cursor)?;
+            let author = DraftStamp::parse(&event.session_id);
+            if self.subscriptions[index].wants(event, author.as_ref()) {
+                return Some((event.clone(), author));
+            }
+            let seq = event.seq;
+            let subscription = &mut self.subscriptions[index];
+            subscription.cursor = seq;
+            subscription.dirty = true;
+            self.forget_landed(index);
+            self.staging
+                .write_by(now + self.settings.timing.flush_delay);
+        }
+    }
+
+    /// Whether all attempts at the next trigger may have been used up.
+    fn out_of_attempts(&self, index: usize) -> bool {
+        let attempts_max = self.settings.timing.run.attempts_max;
+        attempts_max > 0 && self.subscriptions[index].attempts.used >= attempts_max
+    }
+
+    /// An attempt that nobody lived to tell about took the process down, or was taken down with it.
+    fn note_lost_attempt(&mut self, index: usize, now: Timestamp) {
+        let attempts = &mut self.subscriptions[index].attempts;
+        if attempts
+            .failures
+            .last()
+            .is_none_or(|failure| failure.attempt < attempts.used)
+        {
+            let error = "the host stopped during this attempt".into();
+            attempts.failures.push(Failure {
+                attempt: attempts.used,
+                at: now,
+                error,
+            });
+        }
+    }
+
+    /// Counts the next attempt in the journal, and takes it once it is there. An attempt that kills the process must
+    /// have been counted before it began.
+    fn count_attempt(&mut self, index: usize, now: Timestamp) -> bool {
+        if self.sabotaged(Sabotage::AttemptsCountedAtFailure) {
+            self.subscriptions[index].attempts.used += 1;
+            return true;
+        }
+        let subscription = &mut self.subscriptions[index];
+        if subscription.attempts.reserved <= subscription.attempts.used {
+            subscription.attempts.reserved = subscription.attempts.used + 1;
+            subscription.attempts.commit = self.staging.write_by(now);
+            subscription.dirty = true;
+        }
+        let counted = self.staging.is_done(subscription.attempts.commit);
+        if counted {
+            subscription.attempts.used += 1;
+        }
+        counted
+    }
+
+    fn start_redrive(&mut self, index: usize, letter: DeadLetter, now: Timestamp) {
+        let mut stamp = letter.stamp.clone();
+        if self.sabotaged(Sabotage::RedriveWithNewStamp) {
+            stamp.run.trigger = Trigger::Occurrence {
+                task: "redrive".into(),
+                due: now,
+            };
+        }
+        let reacts = self.sabotaged(Sabotage::RedriveReacts);
+        let running = Running {
+            token: RunToken(self.tokens_used),
+            stamp,
+            event: letter.event.clone(),
+            mode: if reacts { Mode::Reacting } else { letter.mode },
+            landed_at_start: false,
+            redrive: Some(letter),
+        };
+        let earlier = running
+            .redrive
+            .as_ref()
+            .map_or(0, |letter| letter.failures.len());
+        let attempt = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
+        self.begin(index, running, attempt);
+    }
+
+    fn begin(&mut self, index: usize, running: Running, attempt: u32) {
+        self.tokens_used += 1;
+        let request = RunRequest {
+            token: running.token,
+            stamp: running.stamp.clone(),
+            event: running.event.clone(),
+            mode: running.mode,
+            attempt,
+            now: running.event.created_at.unwrap_or_default(),
+        };
+        if self.sabotaged(Sabotage::StampForgottenAtStart) {
+            self.subscriptions[index]
+                .landed
+                .forget_to(running.event.seq);
+        }
+        self.subscriptions[index].phase = Phase::Running(Box::new(running));
+        self.effects.push_back(Effect::Run(Box::new(request)));
+    }
+
+    /// A run ended. One that this life did not start matches nothing.
+    pub(super) fn on_run_finished(&mut self, token: RunToken, outcome: RunOutcome, now: Timestamp) {
+        let matches = |phase: &Phase| match phase {
+            Phase::Running(running) => running.token == token,
+            Phase::Idle | Phase::Retrying { .. } => false,
+        };
+        let found = self
+            .subscriptions
+            .iter()
+            .position(|subscription| matches(&subscription.phase));
+        let Some(index) = found else {
+            return;
+        };
+        let phase = std::mem::replace(&mut self.subscriptions[index].phase, Phase::Idle);
+        let Phase::Running(running) = phase else {
+            unreachable!("it was found by its token");
+        };
+        match running.redrive {
+            Some(_) => self.on_redrive_finished(index, *running, outcome, now),
+            None => self.on_trigger_finished(index, *running, outcome, now),
+        }
+    }
+
+    fn on_trigger_finished(
+        &mut self,
+        index: usize,
+        running: Running,
+        outcome: RunOutcome,
+        now: Timestamp,
+    ) {
+        match outcome {
+            RunOutcome::Finished { drafts, kv } => {
+                let seq = running.event.seq;
+                // Looked up now and not when the run began: the stamp may have come in meanwhile.
+                let landed = if self.sabotaged(Sabotage::StampLookedUpAtStartOnly) {
+                    running.landed_at_start
+                } else {
+                    self.subscriptions[index].landed.contains(seq)
+                };
+                let commit = self.staging.write_by(now);
+                let plugin = &running.stamp.run.plugin;
+                self.staging
+                    .next
+                    .kv
+                    .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
+                if running.mode == Mode::Reacting && !landed {
+                    self.enqueue(running.stamp, drafts, now);
+                }
+                self.subscriptions[index].pass(seq, commit);
+                self.forget_landed(index);
+            }
+            RunOutcome::Retry { error } => {
+                self.subscriptions[index].failed(error, now);
+                if self.out_of_attempts(index) {
+                    self.give_up(index, running, now);
+                    return;
+                }
+                let used = self.subscriptions[index].attempts.used;
+                let until = now + self.settings.timing.run.delay(used, self.rng.u64(..));
+                self.staging.write_by(now);
+                let subscription = &mut self.subscriptions[index];
+                subscription.attempts.reserved = used;
+                subscription.phase = Phase::Retrying { until };
+                subscription.dirty = true;
+            }
+            RunOutcome::Reject { error } => {
+                self.subscriptions[index].failed(error, now);
+                self.give_up(index, running, now);
+            }
+        }
+    }
+
+    fn on_redrive_finished(
+        &mut self,
+        index: usize,
+        running: Running,
+        outcome: RunOutcome,
+        now: Timestamp,
+    ) {
+        let Some(mut letter) = running.redrive else {
+            unreachable!("the caller looked");
+        };
+        let run = letter.stamp.run.clone();
+        let Some(landed) = self.dead_letters.get(&run).copied() else {
+            // Discarded while it ran.
+            return;
+        };
+        self.staging.write_by(now);
+        let error = match outcome {
+            RunOutcome::Finished { drafts, kv } => {
+                let plugin = &self.subscriptions[index].settings.plugin;
+                self.staging
+                    .next
+                    .kv
+                    .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
+                if running.mode == Mode::Reacting && landed == Landed::No {
+                    self.enqueue(running.stamp, drafts, now);
+                }
+                self.dead_letters.remove(&run);
+                self.staging.next.dead_letters_removed.push(run);
+                return;
+            }
+            RunOutcome::Retry { error } | RunOutcome::Reject { error } => error,
+        };
+        let attempt = u32::try_from(letter.failures.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        letter.failures.push(Failure {
+            attempt,
+            at: now,
+            error,
+        });
+        letter.landed = landed;
+        self.staging.next.dead_letters.push(letter);
+    }
+
+    /// The trigger becomes a dead letter, and the next one gets its turn.
+    fn give_up(&mut self, index: usize, running: Running, now: Timestamp) {
+        let commit = self.staging.write_by(now);
+        let subscription = &mut self.subscriptions[index];
+        let seq = running.event.seq;
+        let born_deaf = self.sabotage == Some(Sabotage::DeadLetterBornDeaf);
+        let landed = subscription.landed.contains(seq) && !born_deaf;
+        let letter = DeadLetter {
+            stamp: running.stamp,
+            mode: running.mode,
+            landed: if landed { Landed::Yes } else { Landed::No },
+            event: running.event,
+            failures: std::mem::take(&mut subscription.attempts.failures),
+            at: now,
+        };
+        subscription.pass(seq, commit);
+        self.dead_letters
+            .insert(letter.stamp.run.clone(), letter.landed);
+        self.staging.next.dead_letters.push(letter);
+        self.forget_landed(index);
+    }
+
+    /// Runs a dead letter again, under the same stamp and in the same mode.
+    pub(super) fn on_redrive(&mut self, letter: DeadLetter) {
+        let plugin = &letter.stamp.run.plugin;
+        let found = self
+            .subscriptions
+            .iter_mut()
+            .find(|it| it.settings.plugin == *plugin);
+        let Some(subscription) = found else {
+            return;
+        };
+        let queued = subscription
+            .redrives
+            .iter()
+            .any(|other| other.stamp.run == letter.stamp.run);
+        if self.dead_letters.contains_key(&letter.stamp.run) && !queued {
+            subscription.redrives.push_back(letter);
+        }
+    }
+
+    /// Forgets a dead letter for good.
+    pub(super) fn on_discard(&mut self, run: RunId, now: Timestamp) {
+        if self.dead_letters.remove(&run).is_some() {
+            for subscription in &mut self.subscriptions {
+                subscription
+                    .redrives
+                    .retain(|letter| letter.stamp.run != run);
+            }
+            self.staging.next.dead_letters_removed.push(run);
+            self.staging.write_by(now);
+        }
+    }
+
+    fn forget_landed(&mut self, index: usize) {
+        if !self.sabotaged(Sabotage::StampNeverForgotten) {
+            let subscription = &mut self.subscriptions[index];
+            subscription.landed.forget_to(subscription.cursor);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! One plugin at work in the store: how far it has come, what it does now, and which of its coming triggers already have
+//! their effects in the log.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::event::{Event, SeqNum};
+use crate::stamp::{DraftStamp, RunId, Stamp, Trigger};
+use crate::store::staging::CommitNumber;
+use crate::store::{
+    DeadLetter, Failure, History, Mode, RunToken, SubscriptionRecord, SubscriptionSettings,
+    SubscriptionState, SubscriptionStatus,
+};
+use crate::time::Timestamp;
+
+/// A subscription in this life.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) settings: SubscriptionSettings,
+    pub(super) start: Start,
+    /// Events up to here are dealt with. The root until the start is fixed.
+    pub(super) cursor: SeqNum,
+    pub(super) phase: Phase,
+    pub(super) attempts: Attempts,
+    pub(super) landed: LandedTriggers,
+    /// Dead letters to be run again, before the next event.
+    pub(super) redrives: VecDeque<DeadLetter>,
+    /// Whether the next commit must hold its record.
+    pub(super) dirty: bool,
+}
+
+/// Where a subscription began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Not caught up for the first time.
+    Open,
+    /// Fixed by a commit; nothing is delivered before it is in the journal.
+    Fixed {
+        start: SeqNum,
+        react_from: SeqNum,
+        commit: CommitNumber,
+    },
+}
+
+/// What it does now.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Idle,
+    Retrying { until: Timestamp },
+    Running(Box<Running>),
+}
+
+/// A run in flight.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) token: RunToken,
+    pub(super) stamp: Stamp,
+    pub(super) event: Event,
+    pub(super) mode: Mode,
+    /// The dead letter that is tried again, if it is not the next event's turn.
+    pub(super) redrive: Option<DeadLetter>,
+    /// What only one planted fault believes: whether the stamp was known when the run began.
+    pub(super) landed_at_start: bool,
+}
+
+/// Attempts at the first trigger after the cursor.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    /// Begun, in this life or perhaps in an earlier one.
+    pub(super) used: u32,
+    /// Counted in the commit `commit`; an attempt begins only when that is in the journal.
+    pub(super) reserved: u32,
+    pub(super) commit: CommitNumber,
+    pub(super) failures: Vec<Failure>,
+}
+
+/// Triggers ahead of the cursor whose stamps were seen in the log. Bounded: past the limit the furthest are forgotten,
+/// and from the first forgotten one on the log must be scanned again before anything runs.
+#[derive(Debug, Default)]
+pub(super) struct LandedTriggers {
+    seqs: BTreeSet<SeqNum>,
+    horizon: Option<SeqNum>,
+}
+
+impl Subscription {
+    /// The subscription as the journal has it, or a new one.
+    pub(super) fn new(settings: SubscriptionSettings, record: Option<SubscriptionRecord>) -> Self {
+        let (start, cursor, attempts, failures) = match record {
+            None => (Start::Open, SeqNum::ROOT, 0, Vec::new()),
+            Some(record) => {
+                let SubscriptionRecord {
+                    start,
+                    react_from,
+                    cursor,
+                    attempts,
+                    failures,
+                    ..
+                } = record;
+                let commit = CommitNumber::default();
+                (
+                    Start::Fixed {
+                        start,
+                        react_from,
+                        commit,
+                    },
+                    cursor,
+                    attempts,
+                    failures,
+                )
+            }
+        };
+        let commit = CommitNumber::default();
+        Self {
+            settings,
+            start,
+            cursor,
+            phase: Phase::Idle,
+            // Every attempt that was counted may have begun.
+            attempts: Attempts {
+                used: attempts,
+                reserved: attempts,
+                commit,
+                failures,
+            },
+            landed: LandedTriggers::default(),
+            redrives: VecDeque::new(),
+            dirty: false,
+        }
+    }
+
+    /// The lowest place that this subscription may have to see, if it can run. A parked one holds nothing.
+    pub(super) fn needs_after(&self) -> Option<SeqNum> {
+        self.settings
+            .available
+            .then_some(self.cursor)
+            .filter(|_| !self.starts_at_head())
+    }
+
+    /// Whether it will begin at the head that is yet to be found.
+    pub(super) fn starts_at_head(&self) -> bool {
+        self.start == Start::Open && self.settings.history == History::Ignore
+    }
+
+    /// Whether the plugin wants the event.
+    pub(super) fn wants(&self, event: &Event, author: Option<&DraftStamp>) -> bool {
+        let own = author.is_some_and(|author| author.stamp.run.plugin == self.settings.plugin);
+        (self.settings.own_events || !own)
+            && self
+                .settings
+                .patterns
+                .iter()
+                .any(|pattern| pattern.matches(&event.name))
+    }
+
+    /// The run that answers `event`.
+    pub(super) fn stamp(&self, event: &Event, author: Option<&DraftStamp>) -> Stamp {
+        let plugin = self.settings.plugin.clone();
+        let depth = author
+            .map_or(0, |author| author.stamp.depth)
+            .saturating_add(1);
+        Stamp {
+            run: RunId {
+                plugin,
+                trigger: Trigger::Event(event.seq),
+            },
+            depth,
+        }
+    }
+
+    /// Whether a run on the event at `seq` may commit.
+    pub(super) fn mode(&self, seq: SeqNum) -> Mode {
+        match self.start {
+            Start::Fixed { react_from, .. } if seq > react_from => Mode::Reacting,
+            Start::Fixed { .. } | Start::Open => Mode::Projecting,
+        }
+    }
+
+    /// The trigger at `seq` is dealt with: the cursor passes it, and the commit `commit` counts the first attempt at the
+    /// next one ahead, so that it need not be written for itself.
+    pub(super) fn pass(&mut self, seq: SeqNum, commit: CommitNumber) {
+        self.cursor = seq;
+        self.attempts = Attempts {
+            used: 0,
+            reserved: 1,
+            commit,
+            failures: Vec::new(),
+        };
+        self.phase = Phase::Idle;
+        self.dirty = true;
+    }
+
+    /// Notes how the attempt that just ended failed.
+    pub(super) fn failed(&mut self, error: Arc<str>, now: Timestamp) {
+        let attempt = self.attempts.used;
+        self.attempts.failures.push(Failure {
+            attempt,
+            at: now,
+            error,
+        });
+    }
+
+    /// The record to write; none before the start is fixed.
+    pub(super) fn record(&self) -> Option<SubscriptionRecord> {
+        let Start::Fixed {
+            start, react_from, ..
+        } = self.start
+        else {
+            return None;
+        };
+        Some(SubscriptionRecord {
+            plugin: self.settings.plugin.clone(),
+            cursor: self.cursor,
+            start,
+            react_from,
+            attempts: self.attempts.reserved,
+            failures: self.attempts.failures.clone(),
+        })
+    }
+
+    /// What it looks like from outside.
+    pub(super) fn status(&self, head: SeqNum) -> SubscriptionStatus {
+        let state = match (&self.phase, self.start) {
+            _ if !self.settings.available => SubscriptionState::Parked,
+            (_, Start::Open) => SubscriptionState::Starting,
+            (Phase::Idle, _) => SubscriptionState::Idle,
+            (Phase::Retrying { .. }, _) => SubscriptionState::Retrying,
+            (Phase::Running(_), _) => SubscriptionState::Running,
+        };
+        SubscriptionStatus {
+            plugin: self.settings.plugin.clone(),
+            cursor: (self.start != Start::Open).then_some(self.cursor),
+            lag_events: if self.starts_at_head() {
+                0
+            } else {
+                head.get().saturating_sub(self.cursor.get())
+            },
+            state,
+            error: self
+                .attempts
+                .failures
+                .last()
+                .map(|failure| failure.error.clone()),
+        }
+    }
+}
+
+impl LandedTriggers {
+    /// Remembers that the effects of the trigger at `seq` are in the log.
+    pub(super) fn remember(&mut self, seq: SeqNum, triggers_max: usize) {
+        if self.horizon.is_some_and(|horizon| seq >= horizon) {
+            return;
+        }
+        self.seqs.insert(seq);
+        if self.seqs.len() > triggers_max {
+            self.horizon = self.seqs.pop_last();
+        }
+    }
+
+    pub(super) fn contains(&self, seq: SeqNum) -> bool {
+        self.seqs.contains(&seq)
+    }
+
+    /// Whether nothing is known about the trigger at `seq` any more.
+    pub(super) fn is_beyond_horizon(&self, seq: SeqNum) -> bool {
+        self.horizon.is_some_and(|horizon| seq >= horizon)
+    }
+
+    /// Forgets the triggers up to `cursor`.
+    pub(super) fn forget_to(&mut self, cursor: SeqNum) {
+        self.seqs = self.seqs.split_off(&cursor.next());
+    }
+
+    /// Triggers remembered.
+    pub(super) fn len(&self) -> usize {
+        self.seqs.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_the_limit_the_furthest_landed_triggers_are_forgotten_and_known_to_be() {
+        let mut landed = LandedTriggers::default();
+        for seq in [3, 9, 5, 7] {
+            landed.remember(SeqNum::new(seq), 2);
+        }
+        assert!(landed.contains(SeqNum::new(3)) && landed.contains(SeqNum::new(5)));
+        assert!(
+            landed.is_beyond_horizon(SeqNum::new(7)) && !landed.is_beyond_horizon(SeqNum::new(6))
+        );
+        landed.forget_to(SeqNum::new(3));
+        assert_eq!(landed.len(), 1);
+        landed.remember(SeqNum::new(8), 2);
+        assert!(
+            !landed.contains(SeqNum::new(8)),
+            "what lies beyond the horizon stays unknown"
+        );
+    }
+}
