@@ -55,22 +55,11 @@ pub struct StoreState {
 impl StoreState {
     /// Begins a life from what the journal holds. `seed` is for jitter only.
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64, now: Timestamp) -> Self {
-        Self::with_sabotage(settings, snapshot, seed, now, None)
+        Self::sabotaged(settings, snapshot, seed, now, None)
     }
 
-    /// A life in which one rule is broken.
-    #[cfg(test)]
+    /// A life in which one rule may be broken.
     pub(crate) fn sabotaged(
-        settings: Settings,
-        snapshot: Snapshot,
-        seed: u64,
-        now: Timestamp,
-        sabotage: Option<Sabotage>,
-    ) -> Self {
-        Self::with_sabotage(settings, snapshot, seed, now, sabotage)
-    }
-
-    fn with_sabotage(
         settings: Settings,
         snapshot: Snapshot,
         seed: u64,
@@ -139,7 +128,7 @@ impl StoreState {
     /// The plugin no longer works here: its record, kv and dead letters go in one commit. Its drafts are still pushed.
     fn remove_subscription(&mut self, plugin: crate::id::PluginName, now: Timestamp) {
         self.dead_letters.retain(|run, _| run.plugin != plugin);
-        if self.sabotaged(Sabotage::RemovedDraftsDropped) {
+        if self.breaks(Sabotage::RemovedDraftsDropped) {
             let gone = self.outbox.drop_plugin(&plugin);
             self.staging.next.outbox_removed.extend(gone);
         }
@@ -269,7 +258,7 @@ impl StoreState {
             subscription.dirty = false;
             commit.subscriptions.extend(subscription.record());
         }
-        if self.sabotaged(Sabotage::SettledAfterCursor) {
+        if self.breaks(Sabotage::SettledAfterCursor) {
             self.staging
                 .next
                 .outbox_removed
@@ -281,7 +270,7 @@ impl StoreState {
             self.staging
                 .write_by(now + self.settings.timing.flush_delay);
         }
-        if self.sabotaged(Sabotage::CursorAndOutboxApart) && !commit.outbox.is_empty() {
+        if self.breaks(Sabotage::CursorAndOutboxApart) && !commit.outbox.is_empty() {
             self.staging.next.outbox.append(&mut commit.outbox);
             self.staging.write_by(now);
         }
@@ -379,8 +368,8 @@ impl StoreState {
         (self.window.len(), self.scan.stashed(), landed)
     }
 
-    /// Whether `sabotage` is planted. Always false outside tests.
-    pub(super) fn sabotaged(&self, sabotage: Sabotage) -> bool {
+    /// Whether this rule is broken. Always false outside tests.
+    pub(super) fn breaks(&self, sabotage: Sabotage) -> bool {
         cfg!(test) && self.sabotage == Some(sabotage)
     }
 }

@@ -95,7 +95,7 @@ impl StoreState {
         self.watch_gap(now);
         self.acknowledge(generation, request, now);
         let caught_up = self.scan.stashed() == 0 && !self.is_live();
-        if caught_up && self.sabotaged(Sabotage::ChunkIsCaughtUp) {
+        if caught_up && self.breaks(Sabotage::ChunkIsCaughtUp) {
             self.caught_up(now);
         }
     }
@@ -109,7 +109,7 @@ impl StoreState {
             self.staging.write_by(now);
             return true;
         };
-        if *known == backend_id || self.sabotaged(Sabotage::ChunkOfAnotherLog) {
+        if *known == backend_id || self.breaks(Sabotage::ChunkOfAnotherLog) {
             return true;
         }
         self.on_reset(Some(backend_id), now);
@@ -146,7 +146,7 @@ impl StoreState {
 
     /// An event came, in whatever order.
     fn offer(&mut self, event: Event, room: bool, now: Timestamp) {
-        let across_gap = self.sabotaged(Sabotage::TakenAcrossGap);
+        let across_gap = self.breaks(Sabotage::TakenAcrossGap);
         match self.scan.place(&event) {
             Place::Next => self.take(event, room, now),
             Place::Old => self.window.offer(&event, room),
@@ -158,7 +158,7 @@ impl StoreState {
 
     /// The event is the next one. Its stamp is looked at before the head moves past it.
     fn take(&mut self, event: Event, room: bool, now: Timestamp) {
-        if !room && self.sabotaged(Sabotage::FullWindowStopsScan) {
+        if !room && self.breaks(Sabotage::FullWindowStopsScan) {
             return;
         }
         if let Some(author) = DraftStamp::parse(&event.session_id) {
@@ -171,14 +171,14 @@ impl StoreState {
     /// A run's effects are in the log, whoever put them there.
     fn on_stamp(&mut self, author: &DraftStamp, event: &Event, now: Timestamp) {
         let renamed = event.client_id != self.settings.client_id;
-        if self.sabotaged(Sabotage::StampsNotScanned)
-            || (renamed && self.sabotaged(Sabotage::IdentityIncludesClientId))
+        if self.breaks(Sabotage::StampsNotScanned)
+            || (renamed && self.breaks(Sabotage::IdentityIncludesClientId))
         {
             return;
         }
         let run = &author.stamp.run;
         self.settle(run, now);
-        let deaf = self.sabotaged(Sabotage::DeadLetterDeaf);
+        let deaf = self.breaks(Sabotage::DeadLetterDeaf);
         if let Some(landed) = self
             .dead_letters
             .get_mut(run)
@@ -192,7 +192,7 @@ impl StoreState {
         let Trigger::Event(seq) = run.trigger else {
             return;
         };
-        let forgetful = self.sabotaged(Sabotage::StampNotRemembered);
+        let forgetful = self.breaks(Sabotage::StampNotRemembered);
         let triggers_max = self.settings.limits.landed_max;
         let found = self
             .subscriptions
@@ -266,7 +266,7 @@ impl StoreState {
         let period = self.settings.timing.check_period;
         let spread = u64::try_from(period.as_millis()).unwrap_or(u64::MAX) / 4;
         let early = std::time::Duration::from_millis(self.rng.u64(..=spread));
-        let unchecked = self.sabotaged(Sabotage::NoCheck);
+        let unchecked = self.breaks(Sabotage::NoCheck);
         let Some(open) = self.session.open_mut() else {
             return;
         };
@@ -287,7 +287,7 @@ impl StoreState {
     /// Fixes, once and for all, where the subscriptions that are new here begin.
     fn fix_starts(&mut self, now: Timestamp) {
         let head = self.scan.head();
-        let synced = !self.sabotaged(Sabotage::StartNotSynced);
+        let synced = !self.breaks(Sabotage::StartNotSynced);
         for subscription in self
             .subscriptions
             .iter_mut()
@@ -331,7 +331,7 @@ impl StoreState {
     pub(super) fn refill_window(&mut self, now: Timestamp) {
         let held_by = |it: &Subscription| {
             it.needs_after().or_else(|| {
-                self.sabotaged(Sabotage::ParkedHoldsWindow)
+                self.breaks(Sabotage::ParkedHoldsWindow)
                     .then_some(it.cursor)
             })
         };

@@ -56,7 +56,7 @@ pub(super) struct Awaited {
 impl StoreState {
     /// Puts a run's drafts into the outbox, once.
     pub(super) fn enqueue(&mut self, stamp: Stamp, drafts: Vec<Draft>, now: Timestamp) {
-        let twice = self.sabotaged(Sabotage::OutboxNotUnique);
+        let twice = self.breaks(Sabotage::OutboxNotUnique);
         if drafts.is_empty() || (self.outbox.contains(&stamp.run) && !twice) {
             return;
         }
@@ -67,7 +67,7 @@ impl StoreState {
 
     /// The run's drafts are in the log: it leaves the outbox.
     pub(super) fn settle(&mut self, run: &RunId, now: Timestamp) {
-        let parked_too = !self.sabotaged(Sabotage::ParkedDeaf);
+        let parked_too = !self.breaks(Sabotage::ParkedDeaf);
         if self.outbox.settle(run, parked_too) {
             self.staging.next.outbox_removed.push(run.clone());
             self.staging
@@ -77,7 +77,7 @@ impl StoreState {
 
     /// Sends the next push, if there is something to say and nothing to wait for.
     pub(super) fn push_next(&mut self, now: Timestamp) {
-        let pipelined = self.sabotaged(Sabotage::ParentHopedFor);
+        let pipelined = self.breaks(Sabotage::ParentHopedFor);
         let in_flight = &self.pushing.in_flight;
         if !self.is_live() || self.halted || (!in_flight.is_empty() && !pipelined) {
             return;
@@ -105,7 +105,7 @@ impl StoreState {
 
     /// The oldest runs that are in the journal and not in flight, as many as one push takes.
     fn next_batch(&self) -> Vec<OutboxEntry> {
-        let uncommitted_too = self.sabotaged(Sabotage::PushBeforeCommit);
+        let uncommitted_too = self.breaks(Sabotage::PushBeforeCommit);
         let ready = |queued: &&Queued| uncommitted_too || self.staging.is_done(queued.commit);
         let in_flight = |run: &RunId| {
             self.pushing
@@ -120,7 +120,7 @@ impl StoreState {
             .filter(|queued| !in_flight(&queued.entry.stamp.run));
         // Nothing overtakes a run that is not committed yet.
         let runs_max = self.settings.limits.push_events_max;
-        let mut runs: Vec<OutboxEntry> = if self.sabotaged(Sabotage::OutboxLastInFirstOut) {
+        let mut runs: Vec<OutboxEntry> = if self.breaks(Sabotage::OutboxLastInFirstOut) {
             queue
                 .rev()
                 .filter(ready)
@@ -136,7 +136,7 @@ impl StoreState {
             usize::MAX
         };
         let whole = batch_len(runs.iter(), alone, &self.settings.limits);
-        if self.sabotaged(Sabotage::RunSplit) {
+        if self.breaks(Sabotage::RunSplit) {
             let mut room = 2;
             for run in &mut runs {
                 run.drafts.truncate(room);
@@ -164,12 +164,12 @@ impl StoreState {
             .collect();
         let drafts = number(entries, parent, &self.settings.client_id);
         let last = drafts.last().map_or(parent, |draft| draft.seq);
-        if self.sabotaged(Sabotage::SettledOnSend) {
+        if self.breaks(Sabotage::SettledOnSend) {
             for run in &runs {
                 self.settle(run, now);
             }
         }
-        let waits = !self.sabotaged(Sabotage::NoPushTimeout);
+        let waits = !self.breaks(Sabotage::NoPushTimeout);
         let patience = self.settings.timing.push_timeout;
         let deadline = if waits {
             now + patience
@@ -201,7 +201,7 @@ impl StoreState {
         answer: PushAnswer,
         now: Timestamp,
     ) {
-        let any_generation = self.sabotaged(Sabotage::AnswerOfOldConnection);
+        let any_generation = self.breaks(Sabotage::AnswerOfOldConnection);
         let found = self.pushing.in_flight.iter().position(|it| {
             it.request == request && (it.generation == generation || any_generation)
         });
@@ -225,7 +225,7 @@ impl StoreState {
         self.pushing.past_head = 0;
         self.pushing.singly = self.pushing.singly.saturating_sub(push.runs.len());
         self.last_activity = Some(now);
-        if self.sabotaged(Sabotage::AckMovesHead) {
+        if self.breaks(Sabotage::AckMovesHead) {
             self.scan.jump(push.last);
             return;
         }
@@ -234,7 +234,7 @@ impl StoreState {
     }
 
     fn on_refused(&mut self, push: &InFlight, head: SeqNum, now: Timestamp) {
-        if self.sabotaged(Sabotage::ParentFromServerAhead) {
+        if self.breaks(Sabotage::ParentFromServerAhead) {
             self.pushing.told = Some(head);
             return;
         }
@@ -271,13 +271,13 @@ impl StoreState {
             return;
         }
         let [run] = &push.runs[..] else {
-            if !self.sabotaged(Sabotage::RejectedNeverSingled) {
+            if !self.breaks(Sabotage::RejectedNeverSingled) {
                 self.pushing.failures = 0;
                 self.pushing.singly = push.runs.len();
             }
             return;
         };
-        if self.sabotaged(Sabotage::RejectedNeverParked) {
+        if self.breaks(Sabotage::RejectedNeverParked) {
             return;
         }
         self.pushing.failures = 0;

@@ -35,7 +35,7 @@ impl StoreState {
             Phase::Retrying { until } => until <= now,
             Phase::Running(_) => false,
         };
-        let start_known = self.staging.is_done(commit) || self.sabotaged(Sabotage::StartNotSynced);
+        let start_known = self.staging.is_done(commit) || self.breaks(Sabotage::StartNotSynced);
         subscription.settings.available && rested && start_known
     }
 
@@ -57,7 +57,7 @@ impl StoreState {
         let stamp = self.subscriptions[index].stamp(&event, author.as_ref());
         let mode = self.subscriptions[index].mode(event.seq);
         let landed = self.subscriptions[index].landed.contains(event.seq);
-        if landed && self.sabotaged(Sabotage::RunSkippedWhenSeen) {
+        if landed && self.breaks(Sabotage::RunSkippedWhenSeen) {
             let commit = self.staging.write_by(now);
             self.subscriptions[index].pass(event.seq, commit);
             return;
@@ -71,7 +71,7 @@ impl StoreState {
             landed_at_start: landed,
         };
         let too_deep = running.stamp.depth > self.settings.limits.depth_max;
-        if too_deep && !self.sabotaged(Sabotage::NoDepthLimit) {
+        if too_deep && !self.breaks(Sabotage::NoDepthLimit) {
             let depth = running.stamp.depth;
             let error =
                 format!("a chain of {depth} runs led here; plugins answer each other in a circle");
@@ -138,7 +138,7 @@ impl StoreState {
     /// Counts the next attempt in the journal, and takes it once it is there. An attempt that kills the process must
     /// have been counted before it began.
     fn count_attempt(&mut self, index: usize, now: Timestamp) -> bool {
-        if self.sabotaged(Sabotage::AttemptsCountedAtFailure) {
+        if self.breaks(Sabotage::AttemptsCountedAtFailure) {
             self.subscriptions[index].attempts.used += 1;
             return true;
         }
@@ -157,13 +157,13 @@ impl StoreState {
 
     fn start_redrive(&mut self, index: usize, letter: DeadLetter, now: Timestamp) {
         let mut stamp = letter.stamp.clone();
-        if self.sabotaged(Sabotage::RedriveWithNewStamp) {
+        if self.breaks(Sabotage::RedriveWithNewStamp) {
             stamp.run.trigger = Trigger::Occurrence {
                 task: "redrive".into(),
                 due: now,
             };
         }
-        let reacts = self.sabotaged(Sabotage::RedriveReacts);
+        let reacts = self.breaks(Sabotage::RedriveReacts);
         let running = Running {
             token: RunToken(self.tokens_used),
             stamp,
@@ -190,7 +190,7 @@ impl StoreState {
             attempt,
             now: running.event.created_at.unwrap_or_default(),
         };
-        if self.sabotaged(Sabotage::StampForgottenAtStart) {
+        if self.breaks(Sabotage::StampForgottenAtStart) {
             self.subscriptions[index]
                 .landed
                 .forget_to(running.event.seq);
@@ -233,7 +233,7 @@ impl StoreState {
             RunOutcome::Finished { drafts, kv } => {
                 let seq = running.event.seq;
                 // Looked up now and not when the run began: the stamp may have come in meanwhile.
-                let landed = if self.sabotaged(Sabotage::StampLookedUpAtStartOnly) {
+                let landed = if self.breaks(Sabotage::StampLookedUpAtStartOnly) {
                     running.landed_at_start
                 } else {
                     self.subscriptions[index].landed.contains(seq)
@@ -370,7 +370,7 @@ impl StoreState {
     }
 
     fn forget_landed(&mut self, index: usize) {
-        if !self.sabotaged(Sabotage::StampNeverForgotten) {
+        if !self.breaks(Sabotage::StampNeverForgotten) {
             let subscription = &mut self.subscriptions[index];
             subscription.landed.forget_to(subscription.cursor);
         }
