@@ -271,6 +271,7 @@ impl LandedTriggers {
     }
 
     /// Triggers remembered.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.seqs.len()
     }

@@ -37,6 +37,7 @@ impl Window {
     }
 
     /// Bodies held.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
