@@ -16,6 +16,8 @@ mod session;
 mod settings;
 mod staging;
 mod status;
+#[cfg(test)]
+mod stories;
 mod subscription;
 mod window;
 

@@ -289,13 +289,13 @@ impl StoreState {
         if !self.draining || pushing || running {
             return;
         }
-        if !self.staging.is_clean() {
-            self.staging.write_by(now);
+        if self.staging.is_clean() {
+            self.halted = true;
+            self.effects.push_back(Effect::Drained);
+        } else {
+            self.staging.hasten(now);
             self.flush(now);
-            return;
         }
-        self.halted = true;
-        self.effects.push_back(Effect::Drained);
     }
 
     /// Scans the log again from the journal, once all that is decided is written.

@@ -37,6 +37,13 @@ impl Staging {
         CommitNumber(self.started + 1)
     }
 
+    /// Writes what waits, if anything does, at `at` at the latest.
+    pub(super) fn hasten(&mut self, at: Timestamp) {
+        if self.flush_at != Timestamp::NEVER {
+            self.flush_at = self.flush_at.min(at);
+        }
+    }
+
     /// Whether what `number` holds is in the journal.
     pub(super) fn is_done(&self, number: CommitNumber) -> bool {
         number.0 <= self.done
