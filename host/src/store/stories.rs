@@ -343,13 +343,13 @@ fn a_failing_trigger_becomes_a_dead_letter_after_its_attempts_and_the_next_one_r
         }
         told.later(Duration::from_secs(61));
     }
+    assert_eq!(told.runs().remove(0).event.seq.get(), 6);
     let letters: Vec<_> = told
         .commits
         .iter()
         .flat_map(|commit| &commit.dead_letters)
         .collect();
     assert!(matches!(&letters[..], [letter] if letter.failures.len() == 5));
-    assert_eq!(told.runs().remove(0).event.seq.get(), 6);
 }
 
 #[test]
