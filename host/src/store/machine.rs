@@ -15,7 +15,7 @@ use crate::store::session::Session;
 use crate::store::staging::Staging;
 use crate::store::subscription::{Phase, Start, Subscription};
 use crate::store::window::Window;
-use crate::store::{Effect, Input, Landed, SessionStatus, Settings, Snapshot, Status, StopReason};
+use crate::store::{Effect, Input, Landed, Settings, Snapshot};
 use crate::time::Timestamp;
 
 /// A store: all that is known about it in one life, from its journal to the next restart.
@@ -317,48 +317,9 @@ impl StoreState {
         }
     }
 
-    fn runs(&self) -> usize {
+    pub(super) fn runs(&self) -> usize {
         let running = |it: &&Subscription| matches!(it.phase, Phase::Running(_));
         self.subscriptions.iter().filter(running).count()
-    }
-
-    /// Why the store was stopped, if it was.
-    pub fn stop_reason(&self) -> Option<&StopReason> {
-        match &self.session {
-            Session::Stopped(reason) => Some(reason),
-            Session::Offline { .. } | Session::Connecting { .. } | Session::Open(_) => None,
-        }
-    }
-
-    /// What the store looks like from outside.
-    pub fn status(&self) -> Status {
-        let session = match &self.session {
-            Session::Offline { retry_at } => SessionStatus::BackingOff {
-                retry_at: *retry_at,
-            },
-            Session::Connecting { .. } => SessionStatus::Connecting,
-            Session::Open(open) if open.live => SessionStatus::Live,
-            Session::Open(_) => SessionStatus::CatchingUp,
-            Session::Stopped(reason) => SessionStatus::Stopped(reason.clone()),
-        };
-        let head = self.scan.head();
-        Status {
-            session,
-            since: self.since,
-            error: self.error.clone(),
-            backend_id: self.backend_id.clone(),
-            head,
-            last_activity: self.last_activity,
-            outbox: self.outbox.waiting(),
-            parked_pushes: self.outbox.parked(),
-            dead_letters: self.dead_letters.len(),
-            runs: self.runs(),
-            subscriptions: self
-                .subscriptions
-                .iter()
-                .map(|it| it.status(head))
-                .collect(),
-        }
     }
 
     /// Events held: in the window, in the stash, and triggers remembered as landed.

@@ -291,7 +291,7 @@ impl StoreState {
         for subscription in self
             .subscriptions
             .iter_mut()
-            .filter(|it| it.start == Start::Open)
+            .filter(|it| it.start == Start::Open && it.settings.available)
         {
             let commit = self.staging.write_by(now);
             self.staging.next.synced |= synced;

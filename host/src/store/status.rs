@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
-use crate::store::StopReason;
+use crate::store::session::Session;
+use crate::store::{StopReason, StoreState};
 use crate::time::Timestamp;
 
 /// A store at one moment.
@@ -84,4 +85,59 @@ pub enum SubscriptionState {
     Retrying,
     /// The plugin is not in the catalog; its cursor waits.
     Parked,
+}
+
+impl StoreState {
+    /// Why the store was stopped, if it was.
+    pub fn stop_reason(&self) -> Option<&StopReason> {
+        match &self.session {
+            Session::Stopped(reason) => Some(reason),
+            Session::Offline { .. } | Session::Connecting { .. } | Session::Open(_) => None,
+        }
+    }
+
+    /// How the store stands with its backend.
+    pub fn session_status(&self) -> SessionStatus {
+        match &self.session {
+            Session::Offline { retry_at } => SessionStatus::BackingOff {
+                retry_at: *retry_at,
+            },
+            Session::Connecting { .. } => SessionStatus::Connecting,
+            Session::Open(open) if open.live => SessionStatus::Live,
+            Session::Open(_) => SessionStatus::CatchingUp,
+            Session::Stopped(reason) => SessionStatus::Stopped(reason.clone()),
+        }
+    }
+
+    /// The last event scanned without a gap.
+    pub fn head(&self) -> SeqNum {
+        self.scan.head()
+    }
+
+    /// The last thing that went wrong with the connection, while it lasts.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// What the store looks like from outside.
+    pub fn status(&self) -> Status {
+        let head = self.scan.head();
+        Status {
+            session: self.session_status(),
+            since: self.since,
+            error: self.error.clone(),
+            backend_id: self.backend_id.clone(),
+            head,
+            last_activity: self.last_activity,
+            outbox: self.outbox.waiting(),
+            parked_pushes: self.outbox.parked(),
+            dead_letters: self.dead_letters.len(),
+            runs: self.runs(),
+            subscriptions: self
+                .subscriptions
+                .iter()
+                .map(|it| it.status(head))
+                .collect(),
+        }
+    }
 }

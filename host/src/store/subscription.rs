@@ -136,9 +136,11 @@ impl Subscription {
             .filter(|_| !self.starts_at_head())
     }
 
-    /// Whether it will begin at the head that is yet to be found.
+    /// Whether nothing before the head that is yet to be found concerns it: it ignores the past, or its plugin is not
+    /// here to say what it wants of it.
     pub(super) fn starts_at_head(&self) -> bool {
-        self.start == Start::Open && self.settings.history == History::Ignore
+        let ignores = self.settings.history == History::Ignore || !self.settings.available;
+        self.start == Start::Open && ignores
     }
 
     /// Whether the plugin wants the event.
