@@ -5,6 +5,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | 2 | [`sync`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
@@ -12,4 +13,5 @@ pub mod event;
 pub mod id;
 pub mod stamp;
 pub mod store;
+pub mod sync;
 pub mod time;
