@@ -6,6 +6,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 2 | [`sync`] |
+//! | 2 | [`telemetry`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
@@ -14,4 +15,5 @@ pub mod id;
 pub mod stamp;
 pub mod store;
 pub mod sync;
+pub mod telemetry;
 pub mod time;
