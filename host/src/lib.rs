@@ -7,9 +7,11 @@
 //! |---|---|
 //! | 2 | [`sync`] |
 //! | 2 | [`telemetry`] |
+//! | 2 | [`config`], [`telemetry`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
+pub mod config;
 pub mod event;
 pub mod id;
 pub mod stamp;

@@ -143,7 +143,7 @@ impl fmt::Display for StopReason {
             Self::GaveUp { attempts } => write!(
                 f,
                 "could not connect in {attempts} attempts; check the store's sync URL and payload, then restart the \
-                 store, or raise max_reconnect_attempts (0 is for ever)"
+                 store, or raise timing.reconnect.attempts_max (0 is for ever)"
             ),
         }
     }

@@ -1,0 +1,28 @@
+//! What an operator says: one file for the process, one for each store, and the environment above them. Everything is
+//! checked in one go and every mistake is told with its file, line and key; a mistake in one store's part costs only
+//! that store. A [`Config`] comes out of [`load`] and from nowhere else.
+//!
+//! `config/README.md` documents every key; a test holds it to the list in `keys`.
+
+mod document;
+mod environment;
+mod fields;
+mod files;
+mod keys;
+mod load;
+mod problem;
+mod quantity;
+mod read;
+mod secret;
+mod types;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+pub use environment::Environment;
+pub use files::Location;
+pub use load::{Loaded, load};
+pub use problem::{Place, Problem, Refused};
+pub use secret::Hidden;
+pub use types::{Config, Durability, PluginConfig, Quota, Server, StoreConfig, Sync};

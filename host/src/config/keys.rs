@@ -1,0 +1,151 @@
+//! Every key there is. Reading asks only for keys of these lists, so what is not in here is unknown; the README is
+//! compared with them.
+
+/// One key of a table.
+pub(super) struct Key {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it holds.
+    pub(super) kind: Kind,
+}
+
+/// What a key holds, as far as a variable of the environment must know.
+pub(super) enum Kind {
+    /// Text, or anything that is written as one.
+    Text,
+    /// `true` or `false`.
+    Switch,
+    /// A list of names, or a table.
+    Names,
+    /// A table whose keys are the operator's own.
+    Free,
+    /// A table with known keys.
+    Section(&'static [Key]),
+}
+
+/// The main file.
+pub(super) const MAIN: &[Key] = &[
+    section("server", SERVER),
+    section("defaults", STORE),
+    // Its keys are store ids, each a table with the keys of `STORE`.
+    free("stores"),
+];
+
+/// `[server]`.
+pub(super) const SERVER: &[Key] = &[
+    text("listen"),
+    text("data"),
+    text("plugins"),
+    text("client_id"),
+    text("shutdown_grace"),
+];
+
+/// `[defaults]`, `[stores.<id>]` and `stores/<id>.toml`.
+pub(super) const STORE: &[Key] = &[
+    text("sync"),
+    free("payload"),
+    switch("paused"),
+    text("on_reset"),
+    text("durability"),
+    names("plugins"),
+    section("quota", QUOTA),
+    section("timing", TIMING),
+];
+
+/// `plugins.<name>`.
+pub(super) const PLUGIN: &[Key] = &[text("history"), free("config")];
+
+/// `quota`.
+pub(super) const QUOTA: &[Key] = &[text("fuel_per_run"), text("memory"), text("run_timeout")];
+
+/// `timing`.
+pub(super) const TIMING: &[Key] = &[
+    text("connect_timeout"),
+    text("check_period"),
+    text("pull_timeout"),
+    text("push_timeout"),
+    section("reconnect", RETRY),
+    section("run", RETRY),
+];
+
+/// `timing.reconnect` and `timing.run`.
+pub(super) const RETRY: &[Key] = &[text("first"), text("longest"), text("attempts_max")];
+
+/// Variables with a name of their own.
+pub(super) const STORE_IDS: &str = "STORE_IDS";
+
+/// Variables that set a default of all stores, and the key they stand for.
+pub(super) const ALIASES: &[Alias] = &[
+    Alias {
+        variable: "STORE_CONNECTION_TIMEOUT",
+        path: &["defaults", "timing", "connect_timeout"],
+        millis: true,
+    },
+    Alias {
+        variable: "STORE_RECONNECT_INTERVAL",
+        path: &["defaults", "timing", "reconnect", "first"],
+        millis: true,
+    },
+    Alias {
+        variable: "STORE_MAX_RECONNECT_ATTEMPTS",
+        path: &["defaults", "timing", "reconnect", "attempts_max"],
+        millis: false,
+    },
+];
+
+/// A variable that stands for a key.
+pub(super) struct Alias {
+    /// Its name.
+    pub(super) variable: &'static str,
+    /// The key.
+    pub(super) path: &'static [&'static str],
+    /// Whether its number means milliseconds.
+    pub(super) millis: bool,
+}
+
+/// The names of a table's keys.
+pub(super) fn names_of(keys: &[Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.name).collect()
+}
+
+/// Every key below `keys` that holds a value, as the steps that lead to it.
+pub(super) fn paths(keys: &'static [Key]) -> Vec<(Vec<&'static str>, &'static Kind)> {
+    let mut found = Vec::new();
+    for key in keys {
+        match &key.kind {
+            Kind::Section(inner) => found.extend(paths(inner).into_iter().map(|(path, kind)| {
+                let steps = std::iter::once(key.name).chain(path);
+                (steps.collect(), kind)
+            })),
+            Kind::Text | Kind::Switch | Kind::Names | Kind::Free => {
+                found.push((vec![key.name], &key.kind));
+            }
+        }
+    }
+    found
+}
+
+const fn text(name: &'static str) -> Key {
+    let kind = Kind::Text;
+    Key { name, kind }
+}
+
+const fn switch(name: &'static str) -> Key {
+    let kind = Kind::Switch;
+    Key { name, kind }
+}
+
+const fn names(name: &'static str) -> Key {
+    let kind = Kind::Names;
+    Key { name, kind }
+}
+
+const fn free(name: &'static str) -> Key {
+    let kind = Kind::Free;
+    Key { name, kind }
+}
+
+const fn section(name: &'static str, keys: &'static [Key]) -> Key {
+    let kind = Kind::Section(keys);
+    Key { name, kind }
+}

@@ -1,0 +1,287 @@
+//! From files and variables to a `Config`: who declares which store, what lies over what, and whose mistake costs
+//! whom. All of it is looked at before anything is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::document::{Node, Table, Value};
+use crate::config::fields::{Context, Fields, quoted};
+use crate::config::files::{Location, StoreFile};
+use crate::config::keys::{MAIN, SERVER, STORE, STORE_IDS};
+use crate::config::problem::{Place, Problem, Refused, Wrong};
+use crate::config::read::{self, StoreValues};
+use crate::config::types::{Config, Server, StoreConfig};
+use crate::config::{Environment, variables};
+use crate::id::StoreId;
+
+/// A configuration that can be used, if not all of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The process and every store that has no problem.
+    pub config: Config,
+    /// What keeps the other stores from running; sorted, and each names its store.
+    pub problems: Vec<Problem>,
+    /// What is worth knowing without being wrong.
+    pub notes: Vec<String>,
+}
+
+/// A store that something declares.
+pub(super) struct Declared {
+    /// Its id, not checked.
+    pub(super) name: String,
+    /// Where it is declared.
+    place: Place,
+    /// The key of its table; empty if it has a file of its own.
+    key: String,
+    /// What is said about it; none if that cannot be read and was reported.
+    pub(super) table: Option<Table>,
+}
+
+/// The most stores that one process is built for, with room; a runaway generator of files ends here.
+const STORES_MAX: usize = 20_000;
+
+/// Loads what is at `location`, below the variables of `environment`.
+///
+/// A mistake in what is said about one store leaves that store out of the configuration and is listed.
+///
+/// # Errors
+/// A mistake in what concerns the process or all stores refuses the whole, and every mistake is listed.
+pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Refused> {
+    let files = location.read();
+    let mut context = Context {
+        environment,
+        store: None,
+        problems: [files.problems, environment.problems().to_vec()].concat(),
+    };
+    // With the main file unreadable, what a store lacks may well be in it.
+    let complete = files.main.is_some();
+    let mut main = files.main.unwrap_or_default();
+    let mut stores = declared_in_main(&mut main, &mut context);
+    stores.extend(declared_in_files(files.stores, &mut context));
+    stores.extend(declared_in_environment(&stores, &mut context));
+    variables::apply(&mut main, &mut stores, &mut context);
+
+    let (server, defaults, default_sync) = read_main(&main, &mut context);
+    refuse_collisions(&stores, &mut context);
+    if stores.len() > STORES_MAX {
+        let text = format!(
+            "{} stores are declared, more than {STORES_MAX}",
+            stores.len()
+        );
+        let place = stores[STORES_MAX].place.clone();
+        context
+            .problems
+            .push(Wrong::new(text).at(place, None, None));
+        stores.truncate(STORES_MAX);
+    }
+    let sync_expected = complete && !default_sync;
+    let stores = stores
+        .iter()
+        .filter_map(|store| read_store(store, &defaults, sync_expected, &mut context))
+        .collect();
+    finish(server, stores, context.problems, files.notes)
+}
+
+/// Leaves out the stores that have a problem.
+fn finish(
+    server: Server,
+    mut stores: Vec<StoreConfig>,
+    mut problems: Vec<Problem>,
+    notes: Vec<String>,
+) -> Result<Loaded, Refused> {
+    problems.sort();
+    problems.dedup();
+    if problems.iter().any(|problem| problem.store.is_none()) {
+        return Err(Refused { problems, notes });
+    }
+    let broken: BTreeSet<&str> = problems.iter().filter_map(|p| p.store.as_deref()).collect();
+    stores.retain(|store| !broken.contains(store.id.as_str()));
+    stores.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(Loaded {
+        config: Config::new(server, stores),
+        problems,
+        notes,
+    })
+}
+
+/// Takes `[stores.<id>]` out of the main file.
+fn declared_in_main(main: &mut Table, context: &mut Context<'_>) -> Vec<Declared> {
+    let Some(node) = main.remove("stores") else {
+        return Vec::new();
+    };
+    let Value::Table(stores) = node.value else {
+        let wrong = Wrong::expected("a table for each store, such as [stores.shop]", node.kind());
+        context.report(&node.place, "stores", wrong);
+        return Vec::new();
+    };
+    let mut declared = Vec::new();
+    for (name, Node { place, value }) in stores {
+        let key = format!("stores.{}", quoted(&name));
+        context.store = Some(name.as_str().into());
+        let node = Node { place, value };
+        let table = context.table(&node, &key).cloned();
+        let place = node.place;
+        declared.push(Declared {
+            name,
+            place,
+            key,
+            table,
+        });
+    }
+    context.store = None;
+    declared
+}
+
+fn declared_in_files(files: Vec<StoreFile>, context: &mut Context<'_>) -> Vec<Declared> {
+    let mut declared = Vec::new();
+    for StoreFile {
+        name,
+        file,
+        content,
+    } in files
+    {
+        let table = content.map_err(|problems| {
+            let store: Arc<str> = name.as_str().into();
+            context
+                .problems
+                .extend(problems.into_iter().map(|problem| Problem {
+                    store: Some(Arc::clone(&store)),
+                    ..problem
+                }));
+        });
+        declared.push(Declared {
+            name,
+            place: Place::of_file(&file),
+            key: String::new(),
+            table: table.ok(),
+        });
+    }
+    declared
+}
+
+/// The stores of `STORE_IDS` that nothing else declares.
+fn declared_in_environment(declared: &[Declared], context: &mut Context<'_>) -> Vec<Declared> {
+    let Some(variable) = context.environment.get(STORE_IDS) else {
+        return Vec::new();
+    };
+    if variable.text.is_none() {
+        let wrong = Wrong::expected("UTF-8 text", "other bytes");
+        context
+            .problems
+            .push(variables::about(STORE_IDS, variable, wrong, None));
+    }
+    let known: BTreeSet<&str> = declared.iter().map(|store| store.name.as_str()).collect();
+    let names: BTreeSet<String> = variables::split_list(variable).into_iter().collect();
+    names
+        .into_iter()
+        .filter(|name| !known.contains(name.as_str()))
+        .map(|name| Declared {
+            key: format!("stores.{}", quoted(&name)),
+            name,
+            place: variable.place.clone(),
+            table: Some(Table::new()),
+        })
+        .collect()
+}
+
+/// The process, what holds for all stores, and whether that includes a backend.
+fn read_main(main: &Table, context: &mut Context<'_>) -> (Server, StoreValues, bool) {
+    let fields = Fields::new(main, "", MAIN, context);
+    let server = fields
+        .section("server", SERVER, context)
+        .map(|fields| read::server(&fields, context));
+    let defaults = fields.section("defaults", STORE, context);
+    let sync = defaults
+        .as_ref()
+        .is_some_and(|fields| fields.get("sync").is_some());
+    let defaults = defaults.map(|fields| read::store(&fields, StoreValues::default(), context));
+    (
+        server.unwrap_or_default(),
+        defaults.unwrap_or_default(),
+        sync,
+    )
+}
+
+/// One store; none if it has no id or no backend. Its problems are recorded under its name.
+fn read_store(
+    store: &Declared,
+    defaults: &StoreValues,
+    sync_expected: bool,
+    context: &mut Context<'_>,
+) -> Option<StoreConfig> {
+    context.store = Some(store.name.as_str().into());
+    let found = read_declared(store, defaults, sync_expected, context);
+    context.store = None;
+    found
+}
+
+fn read_declared(
+    store: &Declared,
+    defaults: &StoreValues,
+    sync_expected: bool,
+    context: &mut Context<'_>,
+) -> Option<StoreConfig> {
+    let id = store.name.parse::<StoreId>();
+    if let Err(error) = &id {
+        let mut wrong = Wrong::new(error.to_string());
+        if store.key.is_empty() {
+            wrong = wrong.hint("rename the file");
+        }
+        refuse(store, wrong, context);
+    }
+    let fields = Fields::new(store.table.as_ref()?, &store.key, STORE, context);
+    if sync_expected && fields.get("sync").is_none() {
+        let wrong = Wrong::new("missing").hint(
+            "set it here or in [defaults], to the URL of a LiveStore backend such as \
+             \"wss://sync.example.com\"",
+        );
+        context.report(&store.place, fields.key("sync"), wrong);
+    }
+    let values = read::store(&fields, defaults.clone(), context);
+    Some(StoreConfig {
+        id: id.ok()?,
+        sync: values.sync?,
+        payload: values.payload,
+        paused: values.paused,
+        on_reset: values.on_reset,
+        durability: values.durability,
+        plugins: values.plugins,
+        quota: values.quota,
+        timing: values.timing,
+    })
+}
+
+/// Ids become file names, and there are file systems that do not tell `Shop` from `shop`.
+fn refuse_collisions(stores: &[Declared], context: &mut Context<'_>) {
+    let mut same: BTreeMap<String, Vec<&Declared>> = BTreeMap::new();
+    for store in stores {
+        same.entry(store.name.to_lowercase())
+            .or_default()
+            .push(store);
+    }
+    for stores in same.values().filter(|stores| stores.len() > 1) {
+        for (index, store) in stores.iter().enumerate() {
+            // Each names the first of the others.
+            let other = stores[usize::from(index == 0)];
+            let wrong = match other.name == store.name {
+                true => Wrong::new(format!("declared twice, also in {}", other.place))
+                    .hint("keep one of them"),
+                false => Wrong::new(format!(
+                    "differs only in case from {:?} in {}",
+                    other.name, other.place
+                ))
+                .hint("rename one of them"),
+            };
+            context.store = Some(store.name.as_str().into());
+            refuse(store, wrong, context);
+        }
+    }
+    context.store = None;
+}
+
+/// Reports what is wrong with a store as a whole.
+fn refuse(store: &Declared, wrong: Wrong, context: &mut Context<'_>) {
+    let key = Some(store.key.clone()).filter(|key| !key.is_empty());
+    let problem = wrong.at(store.place.clone(), key, context.store.clone());
+    context.problems.push(problem);
+}

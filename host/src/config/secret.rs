@@ -1,0 +1,155 @@
+//! Secrets stand in the configuration by reference: `"env:NAME"` or `"file:/path"`. They are fetched when it is loaded,
+//! and kept where no debug output reaches them. What looks like one and stands there in clear is refused.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::document::{Node, Value};
+use crate::config::fields::{Context, quoted};
+use crate::config::files;
+use crate::config::problem::Wrong;
+
+/// JSON that may hold secrets. `Debug` does not show it, and there is no `Display`.
+#[derive(Clone, PartialEq)]
+pub struct Hidden(Arc<serde_json::Value>);
+
+impl Hidden {
+    /// Hides `value`.
+    pub fn new(value: serde_json::Value) -> Self {
+        Self(Arc::new(value))
+    }
+
+    /// The value, for the one who hands it on.
+    pub fn expose(&self) -> &serde_json::Value {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// The table `node`, whose key is `key`, as JSON with every reference replaced by what it refers to. None if anything
+/// in it is wrong; all of it is then reported.
+pub(super) fn resolve(node: &Node, key: &str, context: &mut Context<'_>) -> Option<Hidden> {
+    context.table(node, key)?;
+    json(node, key, false, context).map(Hidden::new)
+}
+
+/// `secret` says whether a key above means that the value is one.
+fn json(
+    node: &Node,
+    key: &str,
+    secret: bool,
+    context: &mut Context<'_>,
+) -> Option<serde_json::Value> {
+    Some(match &node.value {
+        Value::Text(text) => {
+            let text = resolve_text(text, secret, context)
+                .map_err(|wrong| context.report(&node.place, key, wrong))
+                .ok()?;
+            serde_json::Value::String(text)
+        }
+        Value::Integer(integer) => (*integer).into(),
+        Value::Float(float) => (*float).into(),
+        Value::Boolean(boolean) => (*boolean).into(),
+        Value::List(items) => {
+            // Every item is visited, so that every mistake is told.
+            let items: Vec<_> = items
+                .iter()
+                .map(|item| json(item, key, secret, context))
+                .collect();
+            serde_json::Value::Array(items.into_iter().collect::<Option<_>>()?)
+        }
+        Value::Table(table) => {
+            let entries: Vec<_> = table
+                .iter()
+                .map(|(name, entry)| {
+                    let key = format!("{key}.{}", quoted(name));
+                    let secret = secret || is_secret_name(name);
+                    Some((name.clone(), json(entry, &key, secret, context)?))
+                })
+                .collect();
+            serde_json::Value::Object(entries.into_iter().collect::<Option<_>>()?)
+        }
+    })
+}
+
+/// The text itself, or what it refers to.
+fn resolve_text(text: &str, secret: bool, context: &Context<'_>) -> Result<String, Wrong> {
+    if let Some(name) = text.strip_prefix("env:") {
+        return from_variable(name, context);
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        return from_file(path);
+    }
+    if secret {
+        return Err(Wrong::new("a secret stands here in clear").hint(
+            "put it into an environment variable and write \"env:NAME\", or into a file and write \"file:/path\"",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn from_variable(name: &str, context: &Context<'_>) -> Result<String, Wrong> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(allowed) {
+        return Err(Wrong::new(
+            "expected env: and the name of an environment variable, such as \"env:SHOP_TOKEN\"",
+        ));
+    }
+    let Some(variable) = context.environment.get(name) else {
+        let wrong = Wrong::new(format!("environment variable {name} is not set"));
+        return Err(wrong.hint("set it for this process or in .env"));
+    };
+    match variable.text.as_deref() {
+        Some("") => Err(Wrong::new(format!("environment variable {name} is empty"))),
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Wrong::new(format!(
+            "environment variable {name} is not UTF-8"
+        ))),
+    }
+}
+
+fn from_file(path: &str) -> Result<String, Wrong> {
+    if !Path::new(path).is_absolute() {
+        return Err(Wrong::new(
+            "expected file: and an absolute path, such as \"file:/run/secrets/shop\"",
+        ));
+    }
+    let text = files::read(Path::new(path), &path.into())
+        .map_err(|problem| Wrong::new(format!("{path}: {}", problem.message)))?;
+    // Editors and `echo` end a file with a line break that belongs to no secret.
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Wrong::new(format!("{path} is empty"))),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+/// Whether a key by this name holds a secret: `authToken`, `API_KEY`, `db-password`.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    const ENDINGS: [&str; 12] = [
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+        "apikey",
+        "privatekey",
+        "secretkey",
+        "accesskey",
+        "credential",
+        "authorization",
+        "jwt",
+    ];
+    let letters: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let singular = letters.strip_suffix('s').unwrap_or(&letters);
+    letters == "auth" || ENDINGS.iter().any(|ending| singular.ends_with(ending))
+}

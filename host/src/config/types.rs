@@ -1,0 +1,138 @@
+//! The configuration as values: complete, checked, secrets in place. No text of a file is left in here.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::Hidden;
+use crate::id::{PluginName, StoreId};
+use crate::store::{History, OnReset, Timing};
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    server: Server,
+    stores: Vec<StoreConfig>,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The folder of everything that is written: journals, compiled plugins.
+    pub data: PathBuf,
+    /// The folder that plugins are dropped into.
+    pub plugins: PathBuf,
+    /// Written into every event that this installation commits.
+    pub client_id: Arc<str>,
+    /// How long a stop waits for what is going on.
+    pub shutdown_grace: Duration,
+}
+
+/// One store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreConfig {
+    /// Its id, here and at the backend.
+    pub id: StoreId,
+    /// Where its log is.
+    pub sync: Sync,
+    /// What the backend's `validatePayload` is given: a JSON object.
+    pub payload: Option<Hidden>,
+    /// Whether it rests: nothing is connected, nothing runs.
+    pub paused: bool,
+    /// What to do when the backend holds another log than before.
+    pub on_reset: OnReset,
+    /// What a power cut may take.
+    pub durability: Durability,
+    /// The plugins that work for it, sorted by name; names are unique.
+    pub plugins: Vec<PluginConfig>,
+    /// What one run may use.
+    pub quota: Quota,
+    /// Periods and patience.
+    pub timing: Timing,
+}
+
+/// Where a store's log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// At a LiveStore backend, by `ws:` or `wss:`. The URL carries no credentials and none of the parameters that the
+    /// protocol sets itself.
+    Remote(Url),
+}
+
+/// How safe a commit is when it is reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A power cut may take back the last commits; the stamps in the log make that harmless.
+    #[default]
+    Normal,
+    /// Every commit is synced to the disk.
+    Full,
+}
+
+/// One plugin at work in a store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginConfig {
+    /// The plugin: the name of its file without `.wasm`.
+    pub name: PluginName,
+    /// What the past means to it, if not what it says itself.
+    pub history: Option<History>,
+    /// What each of its runs is given: a JSON object, empty unless configured.
+    pub config: Hidden,
+}
+
+/// What one run may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Units of fuel; roughly one for each WebAssembly instruction.
+    pub fuel_per_run: u64,
+    /// Bytes of linear memory.
+    pub memory: u64,
+    /// Wall time.
+    pub run_timeout: Duration,
+}
+
+impl Config {
+    /// Puts together what `load` has checked.
+    pub(super) fn new(server: Server, stores: Vec<StoreConfig>) -> Self {
+        Self { server, stores }
+    }
+
+    /// The process itself.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The stores that can run, sorted by id; no two ids differ only in case.
+    pub fn stores(&self) -> &[StoreConfig] {
+        &self.stores
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7070)),
+            data: PathBuf::from("data"),
+            plugins: PathBuf::from("plugins/dist"),
+            client_id: "quartermaster".into(),
+            // Longer than the default limit of a run, so that a stop interrupts no healthy one.
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Quota {
+    /// Generous for a handler of one event, and low enough that a runaway is over in seconds.
+    fn default() -> Self {
+        Self {
+            fuel_per_run: 200_000_000,
+            memory: 64 * 1024 * 1024,
+            run_timeout: Duration::from_secs(5),
+        }
+    }
+}
