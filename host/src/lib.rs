@@ -7,10 +7,12 @@
 //! |---|---|
 //! | 2 | [`sync`] |
 //! | 2 | [`telemetry`] |
+//! | 5 | [`cli`] |
 //! | 2 | [`config`], [`telemetry`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
+pub mod cli;
 pub mod config;
 pub mod event;
 pub mod id;

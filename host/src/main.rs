@@ -1,3 +1,7 @@
 //! The `quartermaster` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quartermaster::cli::run(std::env::args_os())
+}

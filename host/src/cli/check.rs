@@ -1,0 +1,202 @@
+//! `quartermaster check`: loads the configuration as a start would, and prints every mistake at once.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli::EXIT_CONFIG;
+use crate::config::{Environment, Location, Problem, load};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  quartermaster check                                   every mistake in config/
+  quartermaster check --config /etc/quartermaster       … in another folder
+  quartermaster check --json | jq '.problems[].message' … for a script
+
+Exits with 0 if all is well, with 78 if anything is wrong.";
+
+/// Arguments of the command.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed.
+#[derive(Serialize)]
+struct Report {
+    /// Whether nothing is wrong.
+    ok: bool,
+    /// Whether the process would start, with the stores below.
+    starts: bool,
+    /// The stores that would run.
+    stores: Vec<String>,
+    /// What is wrong.
+    problems: Vec<Problem>,
+    /// What is worth knowing without being wrong.
+    notes: Vec<String>,
+}
+
+/// Checks and prints to `out`.
+pub(super) fn run(
+    arguments: &Arguments,
+    location: &Location,
+    environment: &Environment,
+    out: &mut dyn Write,
+) -> anyhow::Result<ExitCode> {
+    let report = Report::of(location, environment);
+    match arguments.json {
+        true => {
+            serde_json::to_writer_pretty(&mut *out, &report)
+                .context("the report cannot be printed")?;
+            writeln!(out)?;
+        }
+        false => report.print(out)?,
+    }
+    Ok(match report.ok {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_CONFIG),
+    })
+}
+
+impl Report {
+    fn of(location: &Location, environment: &Environment) -> Self {
+        match load(location, environment) {
+            Ok(loaded) => {
+                let stores = loaded.config.stores().iter();
+                Self {
+                    ok: loaded.problems.is_empty(),
+                    starts: true,
+                    stores: stores.map(|store| store.id.to_string()).collect(),
+                    problems: loaded.problems,
+                    notes: loaded.notes,
+                }
+            }
+            Err(refused) => Self {
+                ok: false,
+                starts: false,
+                stores: Vec::new(),
+                problems: refused.problems,
+                notes: refused.notes,
+            },
+        }
+    }
+
+    fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        for problem in &self.problems {
+            writeln!(out, "{problem}")?;
+        }
+        let well = count(self.stores.len(), "store");
+        if self.ok {
+            return writeln!(out, "no problems; {well}");
+        }
+        let broken: BTreeSet<&str> = self
+            .problems
+            .iter()
+            .filter_map(|problem| problem.store.as_deref())
+            .collect();
+        let problems = count(self.problems.len(), "problem");
+        match self.starts {
+            true => {
+                let broken = broken.into_iter().collect::<Vec<_>>().join(", ");
+                writeln!(out, "{problems}; {well} would run, but not: {broken}")
+            }
+            false => writeln!(out, "{problems}; nothing would start"),
+        }
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What is printed for a main file, with paths as if it were in `config`, and whether that is a success.
+    fn check(main: &str, json: bool) -> (String, bool) {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::write(folder.path().join("quartermaster.toml"), main).expect("a file");
+        let location = Location::Folder(folder.path().to_owned());
+        let mut out = Vec::new();
+        let code = run(
+            &Arguments { json },
+            &location,
+            &Environment::default(),
+            &mut out,
+        );
+        let text = String::from_utf8(out).expect("UTF-8");
+        let folder = folder.path().display().to_string();
+        let success = code.expect("it was printed") == ExitCode::SUCCESS;
+        (text.replace(&folder, "config"), success)
+    }
+
+    const GOOD: &str = "[defaults]\nsync = \"wss://sync.example.com\"\n[stores.desk]\n";
+
+    #[test]
+    fn a_good_configuration_is_told_in_one_line() {
+        assert_eq!(
+            check(GOOD, false),
+            ("no problems; 1 store\n".to_owned(), true)
+        );
+    }
+
+    #[test]
+    fn a_broken_store_is_told_with_those_that_would_run() {
+        let (text, success) = check(&format!("{GOOD}[stores.shop]\npaused = 1\n"), false);
+        assert_eq!(
+            text,
+            "config/quartermaster.toml:5: stores.shop.paused: expected true or false, found 1\n\
+             1 problem; 1 store would run, but not: shop\n"
+        );
+        assert!(!success);
+    }
+
+    #[test]
+    fn a_broken_process_starts_nothing() {
+        let (text, success) = check(&format!("{GOOD}[server]\nlisten = 1\ndata = 2\n"), false);
+        assert!(
+            text.ends_with("\n2 problems; nothing would start\n"),
+            "{text}"
+        );
+        assert!(!success);
+    }
+
+    #[test]
+    fn json_has_every_part_of_a_problem() {
+        let (text, success) = check(&format!("{GOOD}[stores.shop]\npaused = 1\n"), true);
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "ok": false,
+                "starts": true,
+                "stores": ["desk"],
+                "problems": [{
+                    "file": "config/quartermaster.toml",
+                    "line": 5,
+                    "key": "stores.shop.paused",
+                    "message": "expected true or false, found 1",
+                    "store": "shop",
+                }],
+                "notes": [],
+            })
+        );
+        assert!(!success);
+    }
+}
