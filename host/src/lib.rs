@@ -9,6 +9,7 @@
 //! | 2 | [`telemetry`] |
 //! | 5 | [`cli`] |
 //! | 2 | [`config`], [`telemetry`] |
+//! | 2 | [`runtime`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod event;
 pub mod id;
+pub mod runtime;
 pub mod stamp;
 pub mod store;
 pub mod sync;

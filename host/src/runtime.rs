@@ -1,0 +1,64 @@
+//! Guests: bytes become a checked [`Plugin`], and one event becomes one call in a fresh instance, with a limit on
+//! everything it can use. A guest never acts: what it commits and writes is collected, and handed back if it returns
+//! ok. Nothing here knows a journal or a socket; kv and the log reach the guest through what the caller passes in.
+//!
+//! The same plugin, event, kv and config give the same drafts and use the same fuel, on every machine.
+
+mod bindings;
+mod drafts;
+mod engine;
+mod host;
+mod imports;
+mod kv;
+mod limits;
+mod log;
+mod plugin;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+mod wasi;
+
+pub use bindings::Level;
+pub use engine::{Engine, EngineSettings};
+pub use kv::{KvPage, KvSource};
+pub use limits::Limits;
+pub use log::LogSink;
+pub use plugin::{Description, Plugin};
+pub use run::{Call, Ending, RunReport, Usage};
+
+/// Why the engine did not start or a plugin was not loaded. The text does not name the file: the caller knows it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine cannot start on this machine or with this cache folder.
+    #[error("wasmtime could not start: {0}")]
+    Engine(String),
+    /// The file is larger than any plugin may be.
+    #[error("it has {bytes} bytes; a plugin may have {bytes_max}")]
+    TooLarge {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        bytes_max: usize,
+    },
+    /// Not a component, or a damaged one.
+    #[error("{0}")]
+    NotAComponent(String),
+    /// The component needs something that no plugin gets.
+    #[error("it imports `{import}`: {reason}")]
+    Import {
+        /// The interface or item by its full name.
+        import: String,
+        /// Why it is refused, and what there is instead.
+        reason: String,
+    },
+    /// The component's imports or exports do not have the types of the contract.
+    #[error("it does not fit the world `quartermaster:plugin/plugin@0.1.0`: {0}")]
+    World(String),
+    /// `describe` failed.
+    #[error("its `describe` failed: {0}")]
+    Describe(String),
+    /// `describe` answered something that is not allowed.
+    #[error("its description is not valid: {0}")]
+    Description(String),
+}

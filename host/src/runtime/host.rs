@@ -1,0 +1,174 @@
+//! The interfaces `store`, `kv` and `log` as the guest calls them. Each function first charges fuel for the work that
+//! it makes, so that a loop of host calls is no cheaper than one of instructions. Of the functions of `bindings!` none is
+//! used here, because they do not see the store's fuel.
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime::{StoreContextMut, Trap};
+
+use crate::runtime::Level;
+use crate::runtime::bindings::{CommitError, Entry, KvError};
+use crate::runtime::kv::{self, KvSource};
+use crate::runtime::log::LINE_BYTES_MAX;
+use crate::runtime::state::State;
+use crate::store::Mode;
+
+/// Fuel for any host call: the call itself takes the time of 250 to 1,000 instructions.
+pub(super) const CALL_FUEL: u64 = 1_000;
+/// Fuel for each byte that is copied.
+pub(super) const BYTE_FUEL: u64 = 1;
+/// Fuel for each byte of JSON that is checked, besides the copy.
+const JSON_BYTE_FUEL: u64 = 4;
+/// Fuel for a question to the journal: a way to another thread and back, and a look into a B-tree.
+const READ_FUEL: u64 = 20_000;
+
+type Context<'a> = StoreContextMut<'a, State>;
+
+/// Links the interfaces of `quartermaster:plugin@0.1.0`.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.instance("quartermaster:plugin/types@0.1.0")?;
+
+    let mut store = linker.instance("quartermaster:plugin/store@0.1.0")?;
+    store.func_wrap("commit", |context, (name, args): (String, String)| {
+        Ok((commit(context, &name, &args)?,))
+    })?;
+    store.func_wrap("head", |mut context: Context<'_>, ()| {
+        charge(&mut context, 0)?;
+        let (session, _) = context.data_mut().session()?;
+        Ok((session.head.get(),))
+    })?;
+
+    let mut kv = linker.instance("quartermaster:plugin/kv@0.1.0")?;
+    kv.func_wrap_async("get", |context, (key,): (String,)| {
+        Box::new(async move { Ok((get(context, &key).await?,)) })
+    })?;
+    kv.func_wrap("put", |context, (key, value): (String, Vec<u8>)| {
+        Ok((write(context, &key, Some(value))?,))
+    })?;
+    kv.func_wrap("delete", |context, (key,): (String,)| {
+        Ok((write(context, &key, None)?,))
+    })?;
+    kv.func_wrap_async(
+        "list",
+        |context, (prefix, after, limit): (String, Option<String>, u32)| {
+            Box::new(async move { Ok((list(context, &prefix, after, limit).await?,)) })
+        },
+    )?;
+
+    let mut log = linker.instance("quartermaster:plugin/log@0.1.0")?;
+    log.func_wrap(
+        "log",
+        |mut context: Context<'_>, (level, text): (Level, String)| {
+            // Past the part that is kept, only the copy is to be paid.
+            let kept = text.len().min(LINE_BYTES_MAX);
+            charge(&mut context, bytes_fuel(text.len() + 8 * kept))?;
+            context.data().log.write(level, &text);
+            Ok(())
+        },
+    )
+}
+
+fn commit(
+    mut context: Context<'_>,
+    name: &str,
+    args: &str,
+) -> wasmtime::Result<Result<(), CommitError>> {
+    let copied = bytes_fuel(name.len() + args.len());
+    charge(&mut context, copied + JSON_BYTE_FUEL * args.len() as u64)?;
+    let (session, limits) = context.data_mut().session()?;
+    Ok(match session.mode {
+        Mode::Projecting => Err(CommitError::Projecting),
+        Mode::Reacting => session.drafts.commit(limits, name, args),
+    })
+}
+
+fn write(
+    mut context: Context<'_>,
+    key: &str,
+    value: Option<Vec<u8>>,
+) -> wasmtime::Result<Result<(), KvError>> {
+    let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
+    charge(&mut context, bytes_fuel(bytes))?;
+    let (session, limits) = context.data_mut().session()?;
+    Ok(session.writes.write(limits, key, value))
+}
+
+async fn get(
+    mut context: Context<'_>,
+    key: &str,
+) -> wasmtime::Result<Result<Option<Vec<u8>>, KvError>> {
+    charge(&mut context, READ_FUEL + bytes_fuel(key.len()))?;
+    if let Err(refusal) = kv::check_key(key) {
+        return Ok(Err(refusal));
+    }
+    let (session, _) = context.data_mut().session()?;
+    let value = match session.writes.get(key) {
+        Some(own) => Ok(own),
+        None => {
+            let source: Arc<dyn KvSource> = Arc::clone(&session.kv);
+            source.get(key).await.map_err(KvError::Unavailable)
+        }
+    };
+    if let Ok(Some(value)) = &value {
+        pay(&mut context, bytes_fuel(value.len()))?;
+    }
+    Ok(value)
+}
+
+async fn list(
+    mut context: Context<'_>,
+    prefix: &str,
+    mut after: Option<String>,
+    limit: u32,
+) -> wasmtime::Result<Result<Vec<Entry>, KvError>> {
+    charge(&mut context, bytes_fuel(prefix.len()))?;
+    if prefix.len() > kv::KEY_BYTES_MAX {
+        return Ok(kv::check_key(prefix).map(|()| Vec::new()));
+    }
+    let limit = limit.clamp(1, kv::LIST_ENTRIES_MAX) as usize;
+    let source = Arc::clone(&context.data_mut().session()?.0.kv);
+    // A page of which the run has deleted every key says nothing yet: only an empty answer means the end.
+    loop {
+        pay(&mut context, READ_FUEL)?;
+        let asked = source.list(prefix, after.as_deref(), limit, kv::LIST_BYTES_MAX);
+        let page = match asked.await {
+            Ok(page) => page,
+            Err(error) => return Ok(Err(KvError::Unavailable(error))),
+        };
+        let page_bytes: usize = page
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        pay(&mut context, bytes_fuel(page_bytes))?;
+        let last = page.last().map(|(key, _)| key.clone());
+        let (session, _) = context.data_mut().session()?;
+        let mut entries = session.writes.merge(prefix, after.as_deref(), page);
+        kv::cut(&mut entries, limit, kv::LIST_BYTES_MAX);
+        match last {
+            Some(last) if entries.is_empty() => after = Some(last),
+            Some(_) | None => return Ok(Ok(entries)),
+        }
+    }
+}
+
+/// Counts a host call and takes its fuel, `fuel` more, and what WASI owes.
+fn charge(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
+    context.data_mut().host_calls += 1;
+    pay(context, CALL_FUEL.saturating_add(fuel))
+}
+
+/// Takes fuel from the tank, or empties it and ends the guest.
+fn pay(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
+    let price = fuel.saturating_add(context.data().debt.take());
+    let left = context.get_fuel()?;
+    context.set_fuel(left.saturating_sub(price))?;
+    if price > left {
+        return Err(Trap::OutOfFuel.into());
+    }
+    Ok(())
+}
+
+fn bytes_fuel(bytes: usize) -> u64 {
+    BYTE_FUEL.saturating_mul(bytes as u64)
+}

@@ -1,0 +1,244 @@
+//! A plugin's kv as a run sees it: the caller's map as of the run's start, under the run's own writes.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::runtime::Limits;
+use crate::runtime::bindings::{Entry, KvError};
+use crate::store::KvWrite;
+
+/// Bytes of a key, by the contract.
+pub(super) const KEY_BYTES_MAX: usize = 512;
+/// Bytes of a value, by the contract.
+pub(super) const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Entries that one `list` answers at most, by the contract.
+pub(super) const LIST_ENTRIES_MAX: u32 = 256;
+/// Bytes after which one `list` stops, by the contract.
+pub(super) const LIST_BYTES_MAX: usize = 1 << 20;
+
+/// Entries in ascending order of their keys' bytes.
+pub type KvPage = Vec<(String, Vec<u8>)>;
+
+/// Reads one plugin's kv in one store. All reads of a run see the same state, that of the run's start. An error is one
+/// line for the operator.
+pub trait KvSource: Send + Sync {
+    /// The value of `key`.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>>;
+
+    /// The first entries whose key starts with `prefix` and comes after `after`: at most `limit`, and none after the
+    /// one that takes the page past `bytes_max` bytes. Empty only if there are none.
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> BoxFuture<'a, Result<KvPage, String>>;
+}
+
+/// What a run has written so far. The last write to a key wins.
+#[derive(Default)]
+pub(super) struct Overlay {
+    writes: BTreeMap<Arc<str>, Option<Arc<[u8]>>>,
+    bytes: usize,
+}
+
+impl Overlay {
+    /// What the run itself made of `key`, if it did: a value, or nothing.
+    pub(super) fn get(&self, key: &str) -> Option<Option<Vec<u8>>> {
+        let write = self.writes.get(key)?;
+        Some(write.as_ref().map(|value| value.to_vec()))
+    }
+
+    /// Writes `key`, or refuses and stays as it was.
+    pub(super) fn write(
+        &mut self,
+        limits: &Limits,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), KvError> {
+        check_key(key)?;
+        let value_bytes = value.as_ref().map_or(0, Vec::len);
+        let bytes = self.bytes + key.len() + value_bytes;
+        let keys_full = self.writes.len() >= limits.kv_keys_max && !self.writes.contains_key(key);
+        let refusal = if value_bytes > VALUE_BYTES_MAX {
+            format!("the value has {value_bytes} bytes; at most {VALUE_BYTES_MAX} are allowed")
+        } else if bytes > limits.kv_bytes_max {
+            format!("a run may write {} bytes", limits.kv_bytes_max)
+        } else if keys_full {
+            format!("a run may write {} keys", limits.kv_keys_max)
+        } else {
+            self.bytes = bytes;
+            self.writes.insert(key.into(), value.map(Arc::from));
+            return Ok(());
+        };
+        Err(KvError::TooMuch(refusal))
+    }
+
+    /// Lays the run's writes over a page that the source gave for `prefix` after `after`. The answer is complete up to
+    /// its own last key: a page says nothing of what comes after its last entry, unless it is empty.
+    pub(super) fn merge(&self, prefix: &str, after: Option<&str>, page: KvPage) -> Vec<Entry> {
+        let end = page.last().map(|(key, _)| key.clone());
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            Some(_) | None => Bound::Included(prefix),
+        };
+        let mut merged: BTreeMap<String, Vec<u8>> = page.into_iter().collect();
+        let own = self
+            .writes
+            .range::<str, _>((start, Bound::Unbounded))
+            .take_while(|(key, _)| {
+                key.starts_with(prefix) && end.as_deref().is_none_or(|end| &***key <= end)
+            });
+        for (key, value) in own {
+            match value {
+                Some(value) => merged.insert(key.as_ref().to_owned(), value.to_vec()),
+                None => merged.remove(&**key),
+            };
+        }
+        let entries = merged.into_iter();
+        entries.map(|(key, value)| Entry { key, value }).collect()
+    }
+
+    /// The writes, by key.
+    pub(super) fn into_writes(self) -> Vec<KvWrite> {
+        let writes = self.writes.into_iter();
+        writes.map(|(key, value)| KvWrite { key, value }).collect()
+    }
+}
+
+pub(super) fn check_key(key: &str) -> Result<(), KvError> {
+    match key.len() {
+        0 => Err(KvError::BadKey("the key is empty".to_owned())),
+        1..=KEY_BYTES_MAX => Ok(()),
+        length => Err(KvError::BadKey(format!(
+            "the key has {length} bytes; at most {KEY_BYTES_MAX} are allowed"
+        ))),
+    }
+}
+
+/// Cuts `entries` where a page of `list` ends; at least one stays.
+pub(super) fn cut(entries: &mut Vec<Entry>, limit: usize, bytes_max: usize) {
+    let mut bytes = 0;
+    let fits = entries.iter().take_while(|entry| {
+        let room = bytes < bytes_max;
+        bytes += entry.key.len() + entry.value.len();
+        room
+    });
+    let kept = fits.count().min(limit);
+    entries.truncate(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(
+        map: &BTreeMap<String, Vec<u8>>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> KvPage {
+        map.iter()
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| &***key > after))
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    fn keys() -> impl Strategy<Value = String> {
+        "[ab]{1,3}|aä|a\u{10ffff}"
+    }
+
+    proptest! {
+        #[test]
+        fn pages_over_an_overlay_are_the_map_with_the_writes_applied(
+            base in prop::collection::btree_map(keys(), prop::collection::vec(any::<u8>(), 0..3), 0..12),
+            writes in prop::collection::vec((keys(), prop::option::of(prop::collection::vec(any::<u8>(), 0..3))), 0..12),
+            prefix in "[ab]{0,2}",
+            source_limit in 1usize..4,
+        ) {
+            let mut overlay = Overlay::default();
+            let mut expected = base.clone();
+            for (key, value) in writes {
+                overlay.write(&Limits::default(), &key, value.clone()).expect("within the limits");
+                match value {
+                    Some(value) => expected.insert(key, value),
+                    None => expected.remove(&key),
+                };
+            }
+            let mut seen = Vec::new();
+            let mut after: Option<String> = None;
+            loop {
+                let page = page(&base, &prefix, after.as_deref(), source_limit);
+                let last = page.last().map(|(key, _)| key.clone());
+                let merged = overlay.merge(&prefix, after.as_deref(), page);
+                seen.extend(merged.into_iter().map(|entry| (entry.key, entry.value)));
+                let Some(last) = last else { break };
+                after = Some(last);
+            }
+            let all = expected.into_iter().filter(|(key, _)| key.starts_with(&prefix));
+            prop_assert_eq!(seen, all.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_page_ends_at_its_limit_or_after_its_bytes() {
+        let entries = || {
+            let entry = |key: &str, size| Entry {
+                key: key.to_owned(),
+                value: vec![0; size],
+            };
+            vec![entry("a", 100), entry("b", 1), entry("c", 1)]
+        };
+        for (limit, bytes_max, kept) in [(2, 1000, 2), (9, 1000, 3), (9, 102, 2), (9, 1, 1)] {
+            let mut page = entries();
+            cut(&mut page, limit, bytes_max);
+            assert_eq!(page.len(), kept, "limit {limit}, {bytes_max} bytes");
+        }
+    }
+
+    #[test]
+    fn a_run_writes_only_so_much() {
+        let limits = Limits {
+            kv_keys_max: 2,
+            kv_bytes_max: 2 * VALUE_BYTES_MAX,
+            ..Limits::default()
+        };
+        let mut overlay = Overlay::default();
+        let refused = |result| matches!(result, Err(KvError::TooMuch(_)));
+        assert!(refused(overlay.write(
+            &limits,
+            "a",
+            Some(vec![0; VALUE_BYTES_MAX + 1])
+        )));
+        assert!(
+            overlay
+                .write(&limits, "a", Some(vec![0; VALUE_BYTES_MAX]))
+                .is_ok()
+        );
+        assert!(refused(overlay.write(
+            &limits,
+            "a",
+            Some(vec![0; VALUE_BYTES_MAX])
+        )));
+        assert!(overlay.write(&limits, "b", None).is_ok());
+        assert!(refused(overlay.write(&limits, "c", None)));
+        assert!(overlay.write(&limits, "a", None).is_ok());
+        let key = "k".repeat(KEY_BYTES_MAX + 1);
+        for key in ["", &key] {
+            assert!(matches!(
+                overlay.write(&limits, key, None),
+                Err(KvError::BadKey(_))
+            ));
+        }
+        assert_eq!(overlay.into_writes().len(), 2);
+    }
+}

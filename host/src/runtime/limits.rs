@@ -1,0 +1,166 @@
+//! Every bound on one run, with its default, and the limiter that wasmtime asks before memory or a table grows.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// What one run may use. The defaults are generous for a plugin that answers an event, and stop a runaway before
+/// anybody else notices it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Fuel: about one for each WebAssembly instruction, and what host functions charge. A small Rust handler uses 20,000,
+    /// one in QuickJS 2 million; 200 million are about a quarter of a second of computing.
+    pub fuel_per_run: u64,
+    /// Time from the start of the instance to the answer, waiting for kv and for other runs included. Ten times what
+    /// `fuel_per_run` lasts on a busy machine, so that load alone does not end a run.
+    pub run_timeout: Duration,
+    /// Bytes of all linear memories together. A Rust guest has 1 to 2 MiB, QuickJS 3, Python 30.
+    pub memory_bytes_max: usize,
+    /// Elements of all tables together, 8 to 16 bytes each in the host. Python has 15,000.
+    pub table_elements_max: usize,
+    /// Core instances. Python has 38.
+    pub instances_max: usize,
+    /// Linear memories. QuickJS has 3.
+    pub memories_max: usize,
+    /// Tables. Python has about one for each of its instances.
+    pub tables_max: usize,
+    /// Bytes that one host call, or the answer of the guest, may carry to the host. A value of kv has 1 MiB at most.
+    pub host_call_bytes_max: usize,
+    /// Handles to resources (streams, pollables) at once, in the guest and in the host each.
+    pub handles_max: usize,
+    /// Drafts. A page of the sync protocol has 100 events, and a run's drafts are never split.
+    pub drafts_max: usize,
+    /// Bytes of the drafts' names and arguments. A page has 900,000 encoded; the rest is room for its envelope.
+    pub draft_bytes_max: usize,
+    /// Different keys that are put or deleted. It bounds the journal's transaction.
+    pub kv_keys_max: usize,
+    /// Bytes of keys and values put, repeats included.
+    pub kv_bytes_max: usize,
+    /// Bytes of log lines.
+    pub log_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel_per_run: 200_000_000,
+            run_timeout: Duration::from_secs(5),
+            memory_bytes_max: 64 << 20,
+            table_elements_max: 100_000,
+            instances_max: 64,
+            memories_max: 8,
+            tables_max: 64,
+            host_call_bytes_max: 2 << 20,
+            handles_max: 256,
+            drafts_max: 100,
+            draft_bytes_max: 700_000,
+            kv_keys_max: 1_000,
+            kv_bytes_max: 4 << 20,
+            log_bytes_max: 64 << 10,
+        }
+    }
+}
+
+impl Limits {
+    /// For `describe`, which has only to name a few events: a quarter of a run's fuel is ample even for an interpreter
+    /// that starts up.
+    pub(super) fn for_describe() -> Self {
+        Self {
+            fuel_per_run: 50_000_000,
+            ..Self::default()
+        }
+    }
+}
+
+/// Counts the memory and the tables of one store. wasmtime's own limiter has a bound for each memory, but a component
+/// may have many.
+pub(super) struct Limiter {
+    limits: Limits,
+    memory_bytes: usize,
+    table_elements: usize,
+    refused: bool,
+}
+
+impl Limiter {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            memory_bytes: 0,
+            table_elements: 0,
+            refused: false,
+        }
+    }
+
+    /// Memory never shrinks, so this is also the peak.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Whether the guest was ever denied memory or table elements.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Takes the growth from `current` to `desired` into `total` if that stays within `total_max`. What goes past its own
+/// `maximum` fails by itself and is not counted.
+fn admit(
+    total: &mut usize,
+    total_max: usize,
+    (current, desired): (usize, usize),
+    maximum: Option<usize>,
+) -> bool {
+    if maximum.is_some_and(|maximum| desired > maximum) {
+        return true;
+    }
+    let grown = total.saturating_add(desired.saturating_sub(current));
+    let fits = grown <= total_max;
+    if fits {
+        *total = grown;
+    }
+    fits
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total_max = self.limits.memory_bytes_max;
+        let growth = (current, desired);
+        let fits = admit(&mut self.memory_bytes, total_max, growth, maximum);
+        self.refused |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total_max = self.limits.table_elements_max;
+        let growth = (current, desired);
+        let fits = admit(&mut self.table_elements, total_max, growth, maximum);
+        self.refused |= !fits;
+        Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances_max
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables_max
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories_max
+    }
+}

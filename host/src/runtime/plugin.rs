@@ -1,0 +1,209 @@
+//! From bytes to a plugin that can run: compiled, checked against the world, and asked what it is. A `Plugin` exists only
+//! after all of that.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::id::PluginName;
+use crate::runtime::bindings::{RawDescription, RawHistory, World};
+use crate::runtime::limits::Limits;
+use crate::runtime::log::{RunLog, one_line};
+use crate::runtime::run::{self, Called};
+use crate::runtime::state::State;
+use crate::runtime::{Engine, Error, imports};
+use crate::store::{History, Pattern};
+use crate::time::Timestamp;
+
+/// Bytes of a plugin's file. The largest that is usual, a Python one, has 18.5 MB.
+const FILE_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a plugin's version, by the contract.
+const VERSION_BYTES_MAX: usize = 64;
+/// Event patterns of a plugin, by the contract.
+const PATTERNS_MAX: usize = 64;
+/// Bytes of an error of wasmtime that are shown.
+pub(super) const ERROR_BYTES_MAX: usize = 1 << 10;
+
+/// What every WebAssembly file starts with; then come two bytes of version and two of layer.
+const MAGIC: &[u8] = b"\0asm";
+const COMPONENT_LAYER: [u8; 2] = [1, 0];
+const MODULE_LAYER: [u8; 2] = [0, 0];
+
+/// A component that fits the world. Cloning is cheap, and a run keeps what it started with.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    world: World<State>,
+    name: PluginName,
+    description: Description,
+    digest: String,
+    size_bytes: usize,
+}
+
+/// What a plugin says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its own version, for people.
+    pub version: String,
+    /// The event names it wants.
+    pub events: Vec<Pattern>,
+    /// Whether it wants to see the events that it committed itself.
+    pub own_events: bool,
+    /// What the log's past means to it when it is new in a store.
+    pub history: History,
+}
+
+impl Plugin {
+    /// Compiles `bytes`, checks them against the world and asks for the description. Compiling takes from milliseconds to
+    /// many seconds of every core, on a thread for blocking work, and cannot be stopped; with a cache, it happens once.
+    pub async fn load(engine: &Engine, name: PluginName, bytes: &[u8]) -> Result<Self, Error> {
+        check_header(bytes)?;
+        let compile = {
+            let (engine, bytes) = (engine.clone(), bytes.to_vec());
+            move || compile(&engine, &bytes)
+        };
+        let compiled = tokio::task::spawn_blocking(compile).await;
+        let world = compiled.unwrap_or_else(|_panic| {
+            let text = "it made the compiler panic".to_owned();
+            Err(Error::NotAComponent(text))
+        })?;
+        let description = describe(engine, &world).await?;
+        Ok(Self(Arc::new(Inner {
+            engine: engine.clone(),
+            world,
+            name,
+            description,
+            digest: hex(&Sha256::digest(bytes)),
+            size_bytes: bytes.len(),
+        })))
+    }
+
+    /// Its name in this host.
+    pub fn name(&self) -> &PluginName {
+        &self.0.name
+    }
+
+    /// What it says of itself.
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// The SHA-256 of its file, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Bytes of its file.
+    pub fn size_bytes(&self) -> usize {
+        self.0.size_bytes
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(super) fn world(&self) -> &World<State> {
+        &self.0.world
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plugin({}, sha256 {})", self.0.name, self.0.digest)
+    }
+}
+
+fn check_header(bytes: &[u8]) -> Result<(), Error> {
+    let refuse = |text: &str| Err(Error::NotAComponent(text.to_owned()));
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(Error::TooLarge {
+            bytes: bytes.len(),
+            bytes_max: FILE_BYTES_MAX,
+        });
+    }
+    if !bytes.starts_with(MAGIC) {
+        return refuse("it is not a WebAssembly file");
+    }
+    match bytes.get(6..8) {
+        Some(layer) if layer == COMPONENT_LAYER => Ok(()),
+        Some(layer) if layer == MODULE_LAYER => refuse(
+            "it is a core module, not a component; make one of it with `wasm-tools component new`",
+        ),
+        Some(_) => refuse("it is of a kind of WebAssembly that this host does not know"),
+        None => refuse("it ends within its first eight bytes; it may not be written to the end"),
+    }
+}
+
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<World<State>, Error> {
+    let shown = |error: wasmtime::Error| one_line(&format!("{error:#}"), ERROR_BYTES_MAX);
+    let component = Component::from_binary(engine.wasmtime(), bytes).map_err(|error| {
+        // Also what is larger than the pool of instances allows.
+        Error::NotAComponent(format!("it cannot be compiled: {}", shown(error)))
+    })?;
+    imports::check(engine, &component)?;
+    let linked = engine.linker().instantiate_pre(&component);
+    linked
+        .and_then(World::new)
+        .map_err(|error| Error::World(shown(error)))
+}
+
+async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
+    let limits = Limits::for_describe();
+    let log = RunLog::new(None, 0);
+    let state = State::new(limits, None, log, Timestamp::default(), "describe");
+    let _instance = engine.instance().await;
+    let mut store = engine.store(state);
+    let time = store.data().limits().run_timeout;
+    let answer = run::guarded(time, async {
+        let guest = world.instantiate_async(&mut store).await?;
+        let about = guest.quartermaster_plugin_about();
+        about.call_describe(&mut store).await
+    });
+    let answer = answer.await;
+    let (called, _) = run::settle(&store, answer);
+    match called {
+        Called::Returned(raw) => check_description(raw),
+        Called::Failed { error, .. } => Err(Error::Describe(error)),
+    }
+}
+
+fn check_description(raw: RawDescription) -> Result<Description, Error> {
+    let refuse = |text: String| Err(Error::Description(text));
+    let version_is_plain = !raw.version.chars().any(char::is_control);
+    if !(1..=VERSION_BYTES_MAX).contains(&raw.version.len()) || !version_is_plain {
+        return refuse(format!(
+            "the version has to be 1 to {VERSION_BYTES_MAX} bytes without control characters"
+        ));
+    }
+    if raw.events.len() > PATTERNS_MAX {
+        let count = raw.events.len();
+        return refuse(format!(
+            "{count} event patterns; at most {PATTERNS_MAX} are allowed"
+        ));
+    }
+    let mut events = Vec::with_capacity(raw.events.len());
+    for text in raw.events {
+        match text.parse::<Pattern>() {
+            Ok(pattern) => events.push(pattern),
+            Err(error) => return refuse(one_line(&error.to_string(), ERROR_BYTES_MAX)),
+        }
+    }
+    Ok(Description {
+        version: raw.version,
+        events,
+        own_events: raw.own_events,
+        history: match raw.history {
+            RawHistory::Ignore => History::Ignore,
+            RawHistory::Project => History::Project,
+            RawHistory::React => History::React,
+        },
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

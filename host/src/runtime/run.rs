@@ -1,0 +1,316 @@
+//! One call of a guest, from a fresh instance to what it asked for. However a guest ends, a run only ever answers with a
+//! report: a failing guest is no error of the host.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, timeout};
+use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::id::StoreId;
+use crate::runtime::bindings::{RawEvent, RawFailure, RawMode, RawRun};
+use crate::runtime::drafts::Drafts;
+use crate::runtime::kv::{KvSource, Overlay};
+use crate::runtime::log::{LogSink, RunLog, one_line};
+use crate::runtime::plugin::ERROR_BYTES_MAX;
+use crate::runtime::state::{Session, State};
+use crate::runtime::{Limits, Plugin};
+use crate::store::{Mode, RunOutcome, RunRequest};
+
+/// Bytes of a guest's own reason for a failure, by the contract.
+const FAILURE_BYTES_MAX: usize = 4 << 10;
+
+/// One event for one plugin in one store.
+pub struct Call {
+    /// The store.
+    pub store: StoreId,
+    /// The event, and the run's circumstances.
+    pub request: RunRequest,
+    /// The plugin's config for this store: JSON text, `{}` if there is none.
+    pub config: Arc<str>,
+    /// What the run may use.
+    pub limits: Limits,
+    /// The plugin's kv in this store.
+    pub kv: Arc<dyn KvSource>,
+    /// Where the guest's log lines go.
+    pub log: Arc<dyn LogSink>,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunReport {
+    /// For the store's machine.
+    pub outcome: RunOutcome,
+    /// What ended it, for whoever counts.
+    pub ending: Ending,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It returned ok.
+    Finished,
+    /// It asked to be tried again.
+    Retry,
+    /// It refused its event.
+    Reject,
+    /// Its fuel was used up.
+    OutOfFuel,
+    /// Its time was up.
+    TimedOut,
+    /// It failed after it was denied memory.
+    OutOfMemory,
+    /// It broke a rule of WebAssembly, of the host, or its own.
+    Trapped,
+    /// A function of the host panicked.
+    HostPanicked,
+}
+
+/// What a run used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Fuel, that for the host's work included. All that it had if fuel or time ended it, because a guest that is
+    /// stopped in a loop has not told how far it came; for the same reason a trap hides what its last function used.
+    pub fuel: u64,
+    /// From the start of the instance to the end, waiting included.
+    pub wall: Duration,
+    /// Bytes of linear memory at the end; memory never shrinks.
+    pub memory_peak_bytes: usize,
+    /// Calls of `store`, `kv` and `log`.
+    pub host_calls: u64,
+    /// Log lines that found no room.
+    pub log_lines_dropped: u64,
+}
+
+impl Ending {
+    /// A word for labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Retry => "retry",
+            Self::Reject => "reject",
+            Self::OutOfFuel => "out-of-fuel",
+            Self::TimedOut => "timed-out",
+            Self::OutOfMemory => "out-of-memory",
+            Self::Trapped => "trapped",
+            Self::HostPanicked => "host-panicked",
+        }
+    }
+}
+
+/// How a call of a guest's function ended.
+pub(super) enum Called<T> {
+    /// It returned.
+    Returned(T),
+    /// It did not; the error is one line.
+    Failed { ending: Ending, error: String },
+}
+
+impl Plugin {
+    /// Hands one event to a fresh instance. Poll it on a runtime that may be kept busy: a guest computes for up to ten
+    /// milliseconds between two awaits. Dropping the future ends the run.
+    pub async fn run(&self, call: Call) -> RunReport {
+        let _instance = self.engine().instance().await;
+        let started = Instant::now();
+        let (run, event) = (raw_run(&call), raw_event(&call.request));
+        let mut store = self.engine().store(state(call));
+        let time = store.data().limits().run_timeout;
+        let answer = guarded(time, async {
+            let guest = self.world().instantiate_async(&mut store).await?;
+            let handler = guest.quartermaster_plugin_on_event();
+            handler.call_on_event(&mut store, &run, &event).await
+        });
+        let answer = answer.await;
+        let (called, fuel) = settle(&store, answer);
+        let state = store.into_data();
+        let mut usage = Usage {
+            fuel,
+            wall: started.elapsed(),
+            memory_peak_bytes: state.memory_bytes(),
+            host_calls: state.host_calls,
+            log_lines_dropped: 0,
+        };
+        let log = Arc::clone(&state.log);
+        let (ending, outcome) = outcome(called, state);
+        // Only now: with the state, the guest's streams are dropped, and say what they still hold.
+        usage.log_lines_dropped = log.dropped();
+        RunReport {
+            outcome,
+            ending,
+            usage,
+        }
+    }
+}
+
+fn state(call: Call) -> State {
+    let request = &call.request;
+    let log = RunLog::new(Some(call.log), call.limits.log_bytes_max);
+    let seed = format!("{}\0{}", call.store, request.stamp);
+    let session = Session {
+        mode: request.mode,
+        head: request.event.seq,
+        drafts: Drafts::default(),
+        writes: Overlay::default(),
+        kv: call.kv,
+    };
+    State::new(call.limits, Some(session), log, request.now, &seed)
+}
+
+fn raw_run(call: &Call) -> RawRun {
+    let request = &call.request;
+    RawRun {
+        store: call.store.to_string(),
+        stamp: request.stamp.to_string(),
+        mode: match request.mode {
+            Mode::Projecting => RawMode::Projecting,
+            Mode::Reacting => RawMode::Reacting,
+        },
+        attempt: request.attempt,
+        now_ms: request.now.as_millis(),
+        depth: request.stamp.depth,
+        config: call.config.as_ref().to_owned(),
+    }
+}
+
+fn raw_event(request: &RunRequest) -> RawEvent {
+    let event = &request.event;
+    RawEvent {
+        seq: event.seq.get(),
+        name: event.name.as_ref().to_owned(),
+        args: event.args.as_ref().to_owned(),
+        client_id: event.client_id.as_ref().to_owned(),
+        session_id: event.session_id.as_ref().to_owned(),
+        created_at_ms: event.created_at.map(|at| at.as_millis()),
+    }
+}
+
+/// What stopped a guest that did not return.
+pub(super) enum Stop {
+    Error(wasmtime::Error),
+    Elapsed,
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// Waits for a guest, at most for `time`, and catches what panics on the way: a host function's mistake costs its run
+/// only. After a `Stop` the instance must not be used again.
+pub(super) async fn guarded<T>(
+    time: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Stop> {
+    match timeout(time, AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(Ok(returned))) => Ok(returned),
+        Ok(Ok(Err(error))) => Err(Stop::Error(error)),
+        Ok(Err(panic)) => Err(Stop::Panicked(panic)),
+        Err(_) => Err(Stop::Elapsed),
+    }
+}
+
+/// Says how a call ended, in words, and how much fuel it used. What WASI still owes is paid here, even by a guest that
+/// returned ok.
+pub(super) fn settle<T>(store: &Store<State>, answer: Result<T, Stop>) -> (Called<T>, u64) {
+    let state = store.data();
+    let fuel_max = state.limits().fuel_per_run;
+    let left = store.get_fuel().expect("the engine counts fuel");
+    let used = fuel_max
+        .saturating_sub(left)
+        .saturating_add(state.debt.take());
+    let called = match answer {
+        Ok(_) if used > fuel_max => out_of_fuel(fuel_max),
+        Ok(returned) => Called::Returned(returned),
+        Err(Stop::Error(error)) => failed(state, &error),
+        Err(Stop::Elapsed) => Called::Failed {
+            ending: Ending::TimedOut,
+            error: format!("took longer than {:?}", state.limits().run_timeout),
+        },
+        Err(Stop::Panicked(panic)) => Called::Failed {
+            ending: Ending::HostPanicked,
+            error: format!("the host panicked: {}", panic_text(&*panic)),
+        },
+    };
+    let all = matches!(
+        called,
+        Called::Failed {
+            ending: Ending::OutOfFuel | Ending::TimedOut,
+            ..
+        }
+    );
+    (called, if all { fuel_max } else { used.min(fuel_max) })
+}
+
+fn failed<T>(state: &State, error: &wasmtime::Error) -> Called<T> {
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::OutOfFuel) {
+        return out_of_fuel(state.limits().fuel_per_run);
+    }
+    let what = match (trap, error.downcast_ref::<I32Exit>()) {
+        (Some(trap), _) => {
+            let text = trap.to_string();
+            text.trim_start_matches("wasm trap: ").to_owned()
+        }
+        (None, Some(exit)) => format!("it exited with code {}", exit.0),
+        (None, None) => error.root_cause().to_string(),
+    };
+    let frames = error.downcast_ref::<WasmBacktrace>();
+    let frame = frames.and_then(|backtrace| backtrace.frames().first()?.func_name());
+    let place = frame.map_or_else(String::new, |name| format!(": {name}"));
+    let trapped = one_line(&format!("trapped: {what}{place}"), ERROR_BYTES_MAX);
+    if state.memory_refused() {
+        let max = state.limits().memory_bytes_max;
+        return Called::Failed {
+            ending: Ending::OutOfMemory,
+            error: format!("was denied memory beyond {max} bytes, then {trapped}"),
+        };
+    }
+    Called::Failed {
+        ending: Ending::Trapped,
+        error: trapped,
+    }
+}
+
+fn out_of_fuel<T>(fuel_max: u64) -> Called<T> {
+    let amount = match fuel_max {
+        millions if millions % 1_000_000 == 0 => format!("{}M", millions / 1_000_000),
+        other => other.to_string(),
+    };
+    Called::Failed {
+        ending: Ending::OutOfFuel,
+        error: format!("ran out of fuel ({amount})"),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    one_line(text.unwrap_or("without a message"), ERROR_BYTES_MAX)
+}
+
+/// What a call means for the machine. Only a guest that returned ok has effects.
+fn outcome(called: Called<Result<(), RawFailure>>, state: State) -> (Ending, RunOutcome) {
+    let line = |text: &str| one_line(text, FAILURE_BYTES_MAX).into();
+    match called {
+        Called::Returned(Ok(())) => {
+            let session = state.session.expect("a run has a session");
+            let drafts = session.drafts.into_vec();
+            let kv = session.writes.into_writes();
+            (Ending::Finished, RunOutcome::Finished { drafts, kv })
+        }
+        Called::Returned(Err(RawFailure::Retry(text))) => {
+            (Ending::Retry, RunOutcome::Retry { error: line(&text) })
+        }
+        Called::Returned(Err(RawFailure::Reject(text))) => {
+            (Ending::Reject, RunOutcome::Reject { error: line(&text) })
+        }
+        Called::Failed { ending, error } => {
+            let error = error.into();
+            (ending, RunOutcome::Retry { error })
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a wasmtime store holds for one call: the run's collected effects, the limits, and what WASI needs. It lives and
+//! dies with the instance.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Trap};
+use wasmtime_wasi::WasiCtx;
+
+use crate::event::SeqNum;
+use crate::runtime::drafts::Drafts;
+use crate::runtime::kv::{KvSource, Overlay};
+use crate::runtime::limits::{Limiter, Limits};
+use crate::runtime::log::RunLog;
+use crate::runtime::wasi::{Chance, VirtualClock};
+use crate::store::Mode;
+use crate::time::Timestamp;
+
+/// The data of one wasmtime store.
+pub(super) struct State {
+    /// None while the plugin describes itself: it then has no store to speak of.
+    pub(super) session: Option<Session>,
+    pub(super) log: Arc<RunLog>,
+    pub(super) debt: Arc<Debt>,
+    pub(super) host_calls: u64,
+    pub(super) clock: Arc<VirtualClock>,
+    pub(super) chance: Chance,
+    /// Made when a guest first asks for WASI; most never do.
+    pub(super) wasi: Option<WasiCtx>,
+    pub(super) resources: ResourceTable,
+    limiter: Limiter,
+}
+
+/// A run in progress: what it may do, and what it has asked for.
+pub(super) struct Session {
+    pub(super) mode: Mode,
+    pub(super) head: SeqNum,
+    pub(super) drafts: Drafts,
+    pub(super) writes: Overlay,
+    pub(super) kv: Arc<dyn KvSource>,
+}
+
+/// Fuel that host functions owe which cannot reach the store's own tank: WASI's. It is paid with the next call of ours,
+/// and at the end.
+pub(super) struct Debt {
+    owed: AtomicU64,
+    owed_max: u64,
+}
+
+impl State {
+    /// The state of a call at `now`, whose random numbers come from `seed`.
+    pub(super) fn new(
+        limits: Limits,
+        session: Option<Session>,
+        log: RunLog,
+        now: Timestamp,
+        seed: &str,
+    ) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(limits.handles_max);
+        Self {
+            session,
+            log: Arc::new(log),
+            debt: Arc::new(Debt {
+                owed: AtomicU64::new(0),
+                owed_max: limits.fuel_per_run,
+            }),
+            host_calls: 0,
+            clock: Arc::new(VirtualClock::new(now)),
+            chance: Chance::new(seed),
+            wasi: None,
+            resources,
+            limiter: Limiter::new(limits),
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        self.limiter.limits()
+    }
+
+    pub(super) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.limiter
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.limiter.memory_bytes()
+    }
+
+    /// Whether the guest was ever denied memory.
+    pub(super) fn memory_refused(&self) -> bool {
+        self.limiter.refused()
+    }
+
+    /// The run, or an error that ends a `describe` which reaches for a store.
+    pub(super) fn session(&mut self) -> wasmtime::Result<(&mut Session, &Limits)> {
+        let session = self.session.as_mut().ok_or_else(|| {
+            wasmtime::format_err!("`describe` is called without a store: it may only use `log`")
+        })?;
+        Ok((session, self.limiter.limits()))
+    }
+}
+
+impl Debt {
+    /// Owes `fuel` more; ends the guest once that alone is more than a run may use.
+    pub(super) fn add(&self, fuel: u64) -> wasmtime::Result<()> {
+        let owed = self.owed.load(Ordering::Relaxed).saturating_add(fuel);
+        self.owed.store(owed, Ordering::Relaxed);
+        if owed > self.owed_max {
+            return Err(Trap::OutOfFuel.into());
+        }
+        Ok(())
+    }
+
+    /// What is owed, which is then paid.
+    pub(super) fn take(&self) -> u64 {
+        self.owed.swap(0, Ordering::Relaxed)
+    }
+}

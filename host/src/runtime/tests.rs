@@ -1,0 +1,176 @@
+//! Whole guests through the public door. They are written as text, small enough to see what each one does; those built
+//! from Rust, JavaScript and others are tested from outside the crate.
+
+mod bounds;
+mod effects;
+mod loading;
+mod measure;
+mod virtual_wasi;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, mpsc};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::event::{Event, SeqNum};
+use crate::runtime::{
+    Call, Engine, EngineSettings, Error, KvPage, KvSource, Level, Limits, LogSink, Plugin,
+    RunReport,
+};
+use crate::stamp::{RunId, Stamp, Trigger};
+use crate::store::{Mode, RunRequest, RunToken};
+use crate::time::Timestamp;
+
+/// One for all tests, as one is for all stores.
+static ENGINE: LazyLock<Engine> =
+    LazyLock::new(|| Engine::new(EngineSettings::default()).expect("an engine"));
+
+/// A guest's places in `guest.wat`; then packages besides ours, and what the guest's world has of them.
+#[derive(Clone, Copy)]
+struct Guest<'a> {
+    imports: &'a str,
+    items: &'a str,
+    describe: &'a str,
+    on_event: &'a str,
+    wit: &'a str,
+    world: &'a str,
+}
+
+/// Returns ok and does nothing.
+const IDLE: Guest = Guest {
+    imports: "",
+    items: "",
+    describe: "(i32.const 2048)",
+    on_event: "(i32.const 1024)",
+    wit: "",
+    world: "",
+};
+
+impl Guest<'_> {
+    fn component(&self) -> Vec<u8> {
+        let text = include_str!("tests/guest.wat")
+            .replace("{imports}", self.imports)
+            .replace("{items}", self.items)
+            .replace("{describe}", self.describe)
+            .replace("{on_event}", self.on_event);
+        let mut module = wat::parse_str(text).expect("valid text");
+        let mut resolve = Resolve::default();
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        resolve.push_path(wit).expect("our own contract");
+        let world = format!(
+            "package test:guest;\n{}\nworld guest {{ include quartermaster:plugin/plugin@0.1.0;\n{} }}",
+            self.wit, self.world
+        );
+        let package = resolve.push_str("guest.wit", &world).expect("valid WIT");
+        let world = resolve
+            .select_world(&[package], Some("guest"))
+            .expect("the world");
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+            .expect("the world's types");
+        ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .and_then(ComponentEncoder::encode)
+            .expect("a component")
+    }
+
+    async fn load(&self) -> Result<Plugin, Error> {
+        load(&self.component()).await
+    }
+}
+
+async fn load(bytes: &[u8]) -> Result<Plugin, Error> {
+    Plugin::load(&ENGINE, "guest".parse().expect("a name"), bytes).await
+}
+
+/// Loads a guest that handles events with `on_event`, and calls it once.
+async fn run(on_event: &str, call: Call) -> RunReport {
+    let guest = Guest { on_event, ..IDLE };
+    guest.load().await.expect("a plugin").run(call).await
+}
+
+/// A call with an event `v1.Said {"text":"hi"}` in place 42, an empty kv and nobody to read the log.
+fn call() -> Call {
+    Call {
+        store: "workspace-1".parse().expect("a store id"),
+        request: RunRequest {
+            token: RunToken(1),
+            stamp: Stamp {
+                run: RunId {
+                    plugin: "guest".parse().expect("a name"),
+                    trigger: Trigger::Event(SeqNum::new(42)),
+                },
+                depth: 1,
+            },
+            event: Event {
+                seq: SeqNum::new(42),
+                parent: SeqNum::new(41),
+                name: "v1.Said".into(),
+                args: "{\"text\":\"hi\"}".into(),
+                client_id: "client".into(),
+                session_id: "session".into(),
+                created_at: Some(Timestamp::from_millis(1_700_000_000_123)),
+            },
+            mode: Mode::Reacting,
+            attempt: 1,
+            now: Timestamp::from_millis(1_700_000_000_123),
+        },
+        config: "{}".into(),
+        limits: Limits::default(),
+        kv: Arc::new(Map::default()),
+        log: Arc::new(Unread),
+    }
+}
+
+/// A kv in memory.
+#[derive(Default)]
+struct Map(BTreeMap<String, Vec<u8>>);
+
+impl KvSource for Map {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
+        async { Ok(self.0.get(key).cloned()) }.boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+        _bytes_max: usize,
+    ) -> BoxFuture<'a, Result<KvPage, String>> {
+        let entries = self.0.iter();
+        let wanted = entries
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|after| &***key > after))
+            .map(|(key, value)| (key.clone(), value.clone()));
+        let page = wanted.take(limit).collect();
+        async { Ok(page) }.boxed()
+    }
+}
+
+struct Unread;
+
+impl LogSink for Unread {
+    fn write(&self, _: Level, _: &str) {}
+}
+
+/// Hands the lines of a log to a test.
+struct Lines(mpsc::Sender<(Level, String)>);
+
+impl LogSink for Lines {
+    fn write(&self, level: Level, line: &str) {
+        self.0
+            .send((level, line.to_owned()))
+            .expect("the test listens");
+    }
+}
+
+/// A call whose log can be read.
+fn call_with_log() -> (Call, mpsc::Receiver<(Level, String)>) {
+    let (sender, lines) = mpsc::channel();
+    let log = Arc::new(Lines(sender));
+    (Call { log, ..call() }, lines)
+}
