@@ -10,6 +10,7 @@
 //! | 5 | [`cli`] |
 //! | 2 | [`config`], [`telemetry`] |
 //! | 2 | [`runtime`] |
+//! | 2 | [`journal`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
@@ -18,6 +19,7 @@ pub mod config;
 pub mod event;
 pub mod id;
 pub mod runtime;
+pub mod journal;
 pub mod stamp;
 pub mod store;
 pub mod sync;

@@ -22,7 +22,8 @@ mod subscription;
 mod window;
 
 pub use commit::{
-    Commit, DeadLetter, Failure, KvWrite, Landed, OutboxEntry, Snapshot, SubscriptionRecord,
+    Commit, DeadLetter, Durability, Failure, KvWrite, Landed, OutboxEntry, Snapshot,
+    SubscriptionRecord,
 };
 pub use effect::{Effect, Generation, PullKind, RequestId, RunRequest, RunToken, StopReason};
 pub use input::{Input, Mode, PushAnswer, RunOutcome};

@@ -41,6 +41,17 @@ pub struct Commit {
     pub synced: bool,
 }
 
+/// What a confirmed commit survives. The log keeps every effect single in either case, because the stamps are in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The death of the process; a power cut may take back the last commits, unless they were `synced`.
+    #[default]
+    Normal,
+    /// A power cut as well: every commit is synced.
+    Full,
+}
+
 /// All that a machine needs of a journal to begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {

@@ -1,0 +1,479 @@
+//! What is about files: corruption, versions, locks, full disks, and what lies in the folder.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::contract::{
+    self, all_kv, claim, entry, letter, plugin, put, stamp, store, subscription, write,
+};
+use super::{Error, Journal, JournalConfig};
+use crate::event::SeqNum;
+use crate::id::BackendId;
+use crate::store::{Commit, DeadLetter, Durability, Snapshot};
+
+fn full_commit() -> Commit {
+    Commit {
+        scanned: SeqNum::new(9),
+        adopt: Some(BackendId::new("b-1")),
+        subscriptions: vec![subscription("echo", 9)],
+        kv: vec![put("echo", "count", "41"), put("echo", "name", "Ada")],
+        outbox: vec![entry("echo", 9, 1)],
+        dead_letters: vec![letter("echo", 3)],
+        ..Commit::default()
+    }
+}
+
+/// A folder with one released store, `shop`, in which every table has a row.
+async fn folder_with_shop() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    write(&journal, &mut lease, full_commit()).await.unwrap();
+    journal.release(lease).await.unwrap();
+    journal.shutdown().await;
+    folder
+}
+
+/// Everything that the store `shop` holds, or why it cannot be told.
+async fn read_everything(
+    folder: &Path,
+) -> Result<(Snapshot, Vec<(String, String)>, Vec<DeadLetter>), Error> {
+    let journal = Journal::open(&JournalConfig::new(folder)).unwrap();
+    let read = async {
+        let lease = journal.claim(&store("shop"), Durability::Normal).await?;
+        let snapshot = journal.load(&lease).await?;
+        let kv = all_kv(&journal, "shop", "echo").await;
+        let letters = journal.dead_letters(&store("shop"), None, 10).await?;
+        Ok((snapshot, kv, letters))
+    };
+    let read = read.await;
+    journal.shutdown().await;
+    read
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn sqlite_holds_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    contract::check(&journal).await;
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn sqlite_holds_the_contract_when_hardly_any_file_stays_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig {
+        threads: 1,
+        open_files_max: 1,
+        ..JournalConfig::new(folder.path())
+    };
+    let journal = Journal::open(&config).unwrap();
+    contract::check(&journal).await;
+    // Each store's commits lie in a WAL of their own, and no two files are open at once.
+    let mut leases = Vec::new();
+    for n in 0..4 {
+        leases.push(claim(&journal, &format!("s{n}")).await);
+    }
+    for round in 1..=3 {
+        for lease in &mut leases {
+            let commit = Commit {
+                scanned: SeqNum::new(round),
+                ..Commit::default()
+            };
+            write(&journal, lease, commit).await.unwrap();
+        }
+    }
+    for lease in leases {
+        let loaded = journal.load(&lease).await.unwrap();
+        assert_eq!(loaded.scanned, SeqNum::new(3));
+    }
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_released_store_is_one_file() {
+    let folder = folder_with_shop().await;
+    assert_eq!(files_in(folder.path()), [".lock", "shop.db"]);
+
+    // Also one whose file was closed before, to make room for another.
+    let config = JournalConfig {
+        threads: 1,
+        open_files_max: 1,
+        ..JournalConfig::new(folder.path())
+    };
+    let journal = Journal::open(&config).unwrap();
+    let lease = claim(&journal, "shop").await;
+    let other = claim(&journal, "other").await;
+    assert!(files_in(folder.path()).contains(&"shop.db-wal".to_owned()));
+    journal.release(lease).await.unwrap();
+    journal.release(other).await.unwrap();
+    assert_eq!(files_in(folder.path()), [".lock", "other.db", "shop.db"]);
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_changed_row_is_named_and_its_value_is_not_used() {
+    let changes = [
+        ("UPDATE meta SET scanned = 10", "meta"),
+        ("UPDATE meta SET backend_id = 'b-2'", "meta"),
+        ("DELETE FROM meta", "meta"),
+        (
+            "UPDATE subscription SET cursor = 10",
+            "the subscription of echo",
+        ),
+        (
+            "UPDATE subscription SET failures = '[]'",
+            "the subscription of echo",
+        ),
+        (
+            "UPDATE subscription SET plugin = 'Echo'",
+            "the subscription of Echo",
+        ),
+        (
+            "UPDATE kv SET value = CAST('42' AS BLOB) WHERE key = 'count'",
+            "the kv entry \"count\" of echo",
+        ),
+        (
+            "UPDATE kv SET key = 'counT' WHERE key = 'count'",
+            "the kv entry \"counT\" of echo",
+        ),
+        (
+            "UPDATE kv SET plugin = 'ech' WHERE key = 'count'",
+            "the kv entry \"count\" of ech",
+        ),
+        (
+            "UPDATE outbox SET position = 2",
+            "the outbox entry of qm1:echo:e9",
+        ),
+        (
+            "UPDATE outbox SET parked = ''",
+            "the outbox entry of qm1:echo:e9",
+        ),
+        (
+            "UPDATE outbox SET drafts = replace(drafts, 'first', 'fisrt')",
+            "the outbox entry of qm1:echo:e9",
+        ),
+        (
+            "UPDATE outbox SET drafts = replace(drafts, '[', '')",
+            "the outbox entry of qm1:echo:e9",
+        ),
+        (
+            "UPDATE outbox SET run = 'qm1:echo:e10'",
+            "the outbox entry of qm1:echo:e10",
+        ),
+        (
+            "UPDATE outbox SET run = 'nonsense'",
+            "the outbox entry of nonsense",
+        ),
+        (
+            "UPDATE dead_letter SET landed = 1",
+            "the dead letter of qm1:echo:e3",
+        ),
+        (
+            "UPDATE dead_letter SET landed = 7",
+            "the dead letter of qm1:echo:e3",
+        ),
+        (
+            "UPDATE dead_letter SET mode = '\"projecting\"'",
+            "the dead letter of qm1:echo:e3",
+        ),
+        (
+            "UPDATE dead_letter SET depth = 2",
+            "the dead letter of qm1:echo:e3",
+        ),
+    ];
+    for (change, row) in changes {
+        let folder = folder_with_shop().await;
+        let path = folder.path().join("shop.db");
+        let raw = Connection::open(&path).unwrap();
+        assert!(raw.execute(change, []).unwrap() > 0, "{change}");
+        drop(raw);
+        let read = read_everything(folder.path()).await;
+        let Err(Error::Corrupt { path: named, what }) = read else {
+            panic!("{change}: {read:?}");
+        };
+        assert_eq!(named, path.canonicalize().unwrap());
+        assert!(what.contains(row), "{change}: {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_changes_after_the_start_is_not_used_either() {
+    let folder = folder_with_shop().await;
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    journal.load(&lease).await.unwrap();
+    let raw = Connection::open(folder.path().join("shop.db")).unwrap();
+    raw.execute("UPDATE kv SET value = x'00' WHERE key = 'count'", [])
+        .unwrap();
+    raw.execute("UPDATE dead_letter SET at = 1", []).unwrap();
+    let (id, echo) = (store("shop"), plugin("echo"));
+    let run = stamp("echo", 3).run;
+    let reads = [
+        journal.kv_get(&id, &echo, "count").await.map(drop),
+        journal.kv_list(&id, &echo, "", None, 9, 99).await.map(drop),
+        journal.dead_letter(&id, &run).await.map(drop),
+        journal.dead_letters(&id, None, 9).await.map(drop),
+        journal.load(&lease).await.map(drop),
+    ];
+    for read in reads {
+        assert!(matches!(read, Err(Error::Corrupt { .. })), "{read:?}");
+    }
+    let name = journal.kv_get(&id, &echo, "name").await.unwrap();
+    assert_eq!(name.as_deref(), Some(&b"Ada"[..]));
+    // Marking a letter reads it: a broken one does not become a good one.
+    let commit = Commit {
+        dead_letters_landed: vec![run],
+        ..Commit::default()
+    };
+    let marked = write(&journal, &mut lease, commit).await;
+    assert!(matches!(marked, Err(Error::Corrupt { .. })), "{marked:?}");
+    journal.shutdown().await;
+}
+
+/// Every byte would take minutes; the step is a prime, so that all parts of a page are met.
+const FLIP_EVERY: usize = 61;
+
+#[tokio::test]
+async fn a_flipped_byte_is_refused_or_harmless() {
+    let folder = folder_with_shop().await;
+    let path = folder.path().join("shop.db");
+    let sound = fs::read(&path).unwrap();
+    let expected = read_everything(folder.path()).await.unwrap();
+    let mut refused = 0;
+    for place in (0..sound.len()).step_by(FLIP_EVERY) {
+        fs::remove_file(folder.path().join("shop.db-wal")).ok();
+        let mut flipped = sound.clone();
+        flipped[place] ^= 1 << (place % 8);
+        fs::write(&path, flipped).unwrap();
+        match read_everything(folder.path()).await {
+            Ok(read) => assert_eq!(read, expected, "byte {place}"),
+            Err(Error::Corrupt { .. } | Error::Newer { .. } | Error::Foreign { .. }) => {
+                refused += 1;
+            }
+            // The header's "write version": SQLite takes the file for one that it may only read.
+            Err(Error::Disk { .. }) if place == 18 => refused += 1,
+            Err(other) => panic!("byte {place}: {other:?}"),
+        }
+    }
+    assert!(refused > 10, "only {refused} flips were noticed");
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_refused() {
+    let folder = folder_with_shop().await;
+    let path = folder.path().join("shop.db");
+    let sound = fs::read(&path).unwrap();
+    for length in [50, 4096, sound.len() - 4096, sound.len() - 1] {
+        fs::write(&path, &sound[..length]).unwrap();
+        let read = read_everything(folder.path()).await;
+        assert!(
+            matches!(read, Err(Error::Corrupt { .. })),
+            "{length} bytes: {read:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_newer_version_is_refused_and_left_as_it_is() {
+    let folder = folder_with_shop().await;
+    let path = folder.path().join("shop.db");
+    let raw = Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
+    drop(raw);
+    let before = fs::read(&path).unwrap();
+    let error = read_everything(folder.path()).await.unwrap_err();
+    let Error::Newer { found, known, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((found, known), (99, 1));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    let raw = Connection::open(&path).unwrap();
+    raw.execute("CREATE TABLE recipes (name TEXT)", []).unwrap();
+    drop(raw);
+    let before = fs::read(&path).unwrap();
+    let error = read_everything(folder.path()).await.unwrap_err();
+    assert!(matches!(error, Error::Foreign { .. }), "{error:?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    fs::write(&path, "this is not SQLite at all\n".repeat(99)).unwrap();
+    let error = read_everything(folder.path()).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_empty_file_left_by_a_crash_is_a_fresh_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("shop.db"), "").unwrap();
+    let (snapshot, kv, letters) = read_everything(folder.path()).await.unwrap();
+    assert_eq!((snapshot, kv, letters), Default::default());
+}
+
+#[tokio::test]
+async fn two_journals_cannot_have_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig::new(folder.path());
+    let first = Journal::open(&config).unwrap();
+    let refused = Journal::open(&config).unwrap_err();
+    let Error::Locked { folder: named } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(*named, folder.path().canonicalize().unwrap());
+    first.shutdown().await;
+    let second = Journal::open(&config).unwrap();
+    assert_eq!(
+        first.claim(&store("a"), Durability::Normal).await.err(),
+        Some(Error::Closed)
+    );
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_queued_at_a_shutdown_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig::new(folder.path());
+    let journal = Journal::open(&config).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    let mut confirmations = Vec::new();
+    for n in 1..=50 {
+        let commit = Commit {
+            scanned: SeqNum::new(n),
+            ..Commit::default()
+        };
+        confirmations.push(journal.commit(&mut lease, commit).await.unwrap());
+    }
+    journal.shutdown().await;
+    let confirmed = futures_util::future::join_all(confirmations).await;
+    assert!(confirmed.iter().all(Result::is_ok), "{confirmed:?}");
+    let journal = Journal::open(&config).unwrap();
+    let lease = claim(&journal, "shop").await;
+    let loaded = journal.load(&lease).await.unwrap();
+    assert_eq!(loaded.scanned, SeqNum::new(50));
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_dropped_journal_frees_its_folder_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig::new(folder.path());
+    let journal = Journal::open(&config).unwrap();
+    let lease = claim(&journal, "shop").await;
+    drop((lease, journal));
+    let reopened = tokio::time::timeout(Duration::from_secs(10), async {
+        while Journal::open(&config).is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(reopened.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_disk_writes_nothing_and_is_over_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JournalConfig {
+        file_bytes_max: 64 * 1024,
+        ..JournalConfig::new(folder.path())
+    };
+    let journal = Journal::open(&config).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    let some = |key: &str, bytes: usize| Commit {
+        kv: vec![put("echo", key, &"x".repeat(bytes))],
+        ..Commit::default()
+    };
+    write(&journal, &mut lease, some("fits", 20_000))
+        .await
+        .unwrap();
+    let too_much = Commit {
+        scanned: SeqNum::new(9),
+        ..some("does-not", 60_000)
+    };
+    let refused = write(&journal, &mut lease, too_much).await;
+    assert!(matches!(refused, Err(Error::Disk { .. })), "{refused:?}");
+
+    let mut lease = claim(&journal, "shop").await;
+    let loaded = journal.load(&lease).await.unwrap();
+    assert_eq!(loaded.scanned, SeqNum::ROOT, "a part was written");
+    assert_eq!(all_kv(&journal, "shop", "echo").await.len(), 1);
+    let room = Commit {
+        subscriptions_removed: vec![plugin("echo")],
+        ..Commit::default()
+    };
+    write(&journal, &mut lease, room).await.unwrap();
+    write(&journal, &mut lease, some("fits-now", 40_000))
+        .await
+        .unwrap();
+    assert_eq!(all_kv(&journal, "shop", "echo").await[0].0, "fits-now");
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_holds_is_a_fault_of_the_disk_until_it_lets_go() {
+    let folder = folder_with_shop().await;
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    let raw = Connection::open(folder.path().join("shop.db")).unwrap();
+    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let held = journal.claim(&store("shop"), Durability::Normal).await;
+    assert!(matches!(held, Err(Error::Disk { .. })), "{held:?}");
+    raw.execute_batch("ROLLBACK").unwrap();
+    let lease = claim(&journal, "shop").await;
+    assert!(journal.load(&lease).await.is_ok());
+    // A reader holds up nothing but the archive, which needs the file for itself.
+    raw.execute_batch("BEGIN; SELECT count(*) FROM kv").unwrap();
+    let archived = journal.archive(lease).await;
+    assert!(matches!(archived, Err(Error::Disk { .. })), "{archived:?}");
+    raw.execute_batch("ROLLBACK").unwrap();
+    drop(raw);
+    let lease = claim(&journal, "shop").await;
+    assert_eq!(journal.load(&lease).await.unwrap().scanned, SeqNum::new(9));
+    journal.archive(lease).await.unwrap();
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_restored_backup_fences_the_lease_that_wrote_past_it() {
+    let folder = folder_with_shop().await;
+    let path = folder.path().join("shop.db");
+    let config = JournalConfig {
+        threads: 1,
+        open_files_max: 1,
+        ..JournalConfig::new(folder.path())
+    };
+    let journal = Journal::open(&config).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    let other = claim(&journal, "other").await;
+    let wal = folder.path().join("shop.db-wal");
+    let backup = (fs::read(&path).unwrap(), fs::read(&wal).unwrap());
+    write(&journal, &mut lease, Commit::default())
+        .await
+        .unwrap();
+    journal.load(&other).await.unwrap();
+    fs::write(&path, backup.0).unwrap();
+    fs::write(&wal, backup.1).unwrap();
+    // The token is the same as in the backup: the chain tells.
+    let late = write(&journal, &mut lease, Commit::default()).await;
+    assert_eq!(
+        late,
+        Err(Error::Fenced {
+            store: store("shop")
+        })
+    );
+    journal.shutdown().await;
+}
