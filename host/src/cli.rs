@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and which exit code answers. Each command is a file below.
 
 mod check;
+mod serve;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -28,6 +29,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the configured stores until told to stop
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Arguments),
     /// Look at the whole configuration and print every mistake
     #[command(after_help = check::EXAMPLES)]
     Check(check::Arguments),
@@ -42,6 +46,7 @@ Exit codes:
 
 Examples:
   quartermaster check
+  quartermaster serve
   quartermaster --config /etc/quartermaster check --json";
 
 /// Carries out one command line, its first word being the program's name.
@@ -53,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let location = Location::find(arguments.config.as_deref());
     let environment = Environment::of_process(Path::new(".env"));
     let done = match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments, &location, &environment),
         Command::Check(arguments) => check::run(
             &arguments,
             &location,

@@ -25,4 +25,4 @@ pub use files::Location;
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Refused};
 pub use secret::Hidden;
-pub use types::{Config, Durability, PluginConfig, Quota, Server, StoreConfig, Sync};
+pub use types::{Config, PluginConfig, Quota, Server, StoreConfig, Sync};

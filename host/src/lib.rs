@@ -5,23 +5,26 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 2 | [`sync`] |
-//! | 2 | [`telemetry`] |
-//! | 5 | [`cli`] |
-//! | 2 | [`config`], [`telemetry`] |
-//! | 2 | [`runtime`] |
-//! | 2 | [`journal`] |
+//! | 5 | `main`, [`cli`], [`host`] |
+//! | 4 | [`supervisor`], [`http`] |
+//! | 3 | [`actor`], [`catalog`] |
+//! | 2 | [`journal`], [`sync`], [`runtime`], [`config`], [`telemetry`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
+pub mod actor;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod event;
+pub mod host;
+pub mod http;
 pub mod id;
-pub mod runtime;
 pub mod journal;
+pub mod runtime;
 pub mod stamp;
 pub mod store;
+pub mod supervisor;
 pub mod sync;
 pub mod telemetry;
 pub mod time;

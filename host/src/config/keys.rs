@@ -64,6 +64,7 @@ pub(super) const TIMING: &[Key] = &[
     text("check_period"),
     text("pull_timeout"),
     text("push_timeout"),
+    text("ping_period"),
     section("reconnect", RETRY),
     section("run", RETRY),
 ];

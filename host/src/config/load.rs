@@ -248,6 +248,7 @@ fn read_declared(
         plugins: values.plugins,
         quota: values.quota,
         timing: values.timing,
+        ping_period: values.ping_period.unwrap_or(StoreConfig::PING_PERIOD),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Map;
 use url::Url;
@@ -13,9 +14,9 @@ use crate::config::keys::{PLUGIN, QUOTA, RETRY, TIMING};
 use crate::config::problem::Wrong;
 use crate::config::quantity::{count, duration, positive, size};
 use crate::config::secret::{self, Hidden, is_secret_name};
-use crate::config::types::{Durability, PluginConfig, Quota, Server, Sync};
+use crate::config::types::{PluginConfig, Quota, Server, Sync};
 use crate::id::PluginName;
-use crate::store::{History, OnReset, Retry, Timing};
+use crate::store::{Durability, History, OnReset, Retry, Timing};
 
 /// Everything about a store but its id; what is not written anywhere has its default.
 #[derive(Clone, Default)]
@@ -28,6 +29,7 @@ pub(super) struct StoreValues {
     pub(super) plugins: Vec<PluginConfig>,
     pub(super) quota: Quota,
     pub(super) timing: Timing,
+    pub(super) ping_period: Option<Duration>,
 }
 
 const SECOND: u64 = 1000;
@@ -92,6 +94,11 @@ pub(super) fn store(
     }
     if let Some(fields) = fields.section("timing", TIMING, context) {
         timing(&fields, &mut values.timing, context);
+        // Kept apart from `Timing`: pings are the connection's affair, and the store's machine knows nothing of them.
+        let period = |node: &Node| duration(node, 100..=HOUR);
+        if let Some(period) = fields.read("ping_period", context, period) {
+            values.ping_period = Some(period);
+        }
     }
     values
 }

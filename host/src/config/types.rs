@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::config::Hidden;
 use crate::id::{PluginName, StoreId};
-use crate::store::{History, OnReset, Timing};
+use crate::store::{Durability, History, OnReset, Timing};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,8 @@ pub struct StoreConfig {
     pub quota: Quota,
     /// Periods and patience.
     pub timing: Timing,
+    /// Between pings that keep a connection open and find one that is dead.
+    pub ping_period: Duration,
 }
 
 /// Where a store's log is.
@@ -64,14 +66,9 @@ pub enum Sync {
     Remote(Url),
 }
 
-/// How safe a commit is when it is reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// A power cut may take back the last commits; the stamps in the log make that harmless.
-    #[default]
-    Normal,
-    /// Every commit is synced to the disk.
-    Full,
+impl StoreConfig {
+    /// The period of pings unless configured: below the idle limits of common proxies, of which 30 seconds is a short one.
+    pub(super) const PING_PERIOD: Duration = Duration::from_secs(10);
 }
 
 /// One plugin at work in a store.

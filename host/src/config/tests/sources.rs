@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::config::{Durability, Server, Sync};
+use crate::config::{Server, Sync};
+use crate::store::Durability;
 use crate::store::{History, OnReset, Timing};
 
 #[test]
@@ -42,6 +43,7 @@ fn every_key_of_a_store_arrives() {
             check_period = "2s"
             pull_timeout = "3s"
             push_timeout = "4s"
+            ping_period = "5s"
             reconnect = { first = "100ms", longest = "6s", attempts_max = 7 }
             run = { first = "8s", longest = "9s", attempts_max = 10 }
             "#,
@@ -74,6 +76,7 @@ fn every_key_of_a_store_arrives() {
     assert_eq!(*second.config.expose(), json!({}));
     assert_eq!((store.quota.fuel_per_run, store.quota.memory), (5, 1 << 30));
     assert_eq!(store.quota.run_timeout, Duration::from_secs(60));
+    assert_eq!(store.ping_period, Duration::from_secs(5));
     let timing = &store.timing;
     let periods = [
         timing.connect_timeout,
@@ -123,6 +126,7 @@ fn a_store_lies_over_the_defaults_and_the_defaults_over_the_built_in_ones() {
     assert_eq!(own.quota.run_timeout, Duration::from_secs(1));
     assert_eq!(own.quota.fuel_per_run, 200_000_000);
     assert_eq!(plain.timing, Timing::default());
+    assert_eq!(plain.ping_period, Duration::from_secs(10));
     let plugins = |store: &StoreConfig| {
         store
             .plugins

@@ -1,0 +1,244 @@
+//! One task owns one store. It opens the store's journal, feeds its machine with whatever happens, and carries out what
+//! the machine wants, in order. It decides nothing but what to do when the journal itself fails: drop the machine, wait,
+//! and begin again from what is written.
+
+mod clock;
+mod guest;
+mod handle;
+mod life;
+mod link;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{error, info, warn};
+
+pub use clock::Clock;
+pub use handle::{Report, StoreHandle};
+
+use crate::id::{PluginName, StoreId};
+use crate::journal::{self, Journal};
+use crate::runtime::{Limits, Plugin};
+use crate::store::{Durability, Retry, Settings};
+use crate::sync::Endpoint;
+use crate::telemetry::{Metrics, StoreGauge, StoreState};
+use crate::time::Timestamp;
+use handle::Message;
+use life::Life;
+
+/// Between attempts to use a journal that failed, or after a mistake of ours. Short at first, since a full disk is often
+/// mended within seconds; never a hot loop.
+const RECOVERY: Retry = Retry {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+    attempts_max: 0,
+};
+
+/// What every store of the process shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// The journals.
+    pub journal: Journal,
+    /// Where guests run: a runtime of their own, so that they hold up nobody else.
+    pub guests: tokio::runtime::Handle,
+    /// How many stores may open a socket at once.
+    pub openings: Arc<Semaphore>,
+    /// The time.
+    pub clock: Clock,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One store, as configured.
+pub struct StoreSpec {
+    /// Its id.
+    pub id: StoreId,
+    /// Whether it rests.
+    pub paused: bool,
+    /// Its backend.
+    pub endpoint: Arc<Endpoint>,
+    /// What a commit survives.
+    pub durability: Durability,
+    /// For its machine.
+    pub settings: Settings,
+    /// The plugins that can run in it.
+    pub workers: BTreeMap<PluginName, Worker>,
+}
+
+/// A plugin at work in a store.
+#[derive(Clone)]
+pub struct Worker {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Its config there: JSON text.
+    pub config: Arc<str>,
+    /// What each run may use.
+    pub limits: Limits,
+}
+
+/// The task of one store.
+pub struct StoreActor {
+    spec: Arc<StoreSpec>,
+    shared: Shared,
+    mailbox: mpsc::Receiver<Message>,
+    gauge: StoreGauge,
+}
+
+/// How a life of a store's machine ended.
+#[derive(Debug)]
+enum End {
+    /// Begin again at once.
+    Again,
+    /// Everything is finished, as it was told to.
+    Stopped,
+    /// Begin again after a while.
+    Fault(Arc<str>),
+    /// It cannot begin again before somebody has looked.
+    Fatal(Arc<str>),
+}
+
+impl StoreActor {
+    /// A store that is yet to run, and its mailbox.
+    pub fn new(spec: StoreSpec, shared: Shared) -> (Self, StoreHandle) {
+        let (handle, mailbox) = StoreHandle::new(spec.id.clone());
+        let spec = Arc::new(spec);
+        let gauge = shared.metrics.store(StoreState::Connecting);
+        (
+            Self {
+                spec,
+                shared,
+                mailbox,
+                gauge,
+            },
+            handle,
+        )
+    }
+
+    /// Runs the store until it is told to stop. A panic costs the store its machine, and nobody else anything.
+    pub async fn run(mut self) {
+        if self.spec.paused {
+            self.rest(StoreState::Paused, None, Timestamp::NEVER).await;
+            return;
+        }
+        let mut faults: u32 = 0;
+        loop {
+            let began = self.shared.clock.now();
+            let life = AssertUnwindSafe(self.life()).catch_unwind().await;
+            let end = life.unwrap_or_else(|panic| End::Fault(panicked(&*panic)));
+            let now = self.shared.clock.now();
+            let (state, reason, until) = match end {
+                End::Stopped => return,
+                End::Again => continue,
+                End::Fault(reason) => {
+                    if now.since(began) > RECOVERY.longest {
+                        faults = 0;
+                    }
+                    faults = faults.saturating_add(1);
+                    let wait = RECOVERY.delay(faults, fastrand::u64(..));
+                    warn!(store = %self.spec.id, %reason, ?wait, "store failed; begins again");
+                    (StoreState::BackingOff, reason, now + wait)
+                }
+                End::Fatal(reason) => {
+                    error!(store = %self.spec.id, %reason, "store stopped");
+                    (StoreState::Stopped, reason, Timestamp::NEVER)
+                }
+            };
+            if self.rest(state, Some(reason), until).await {
+                return;
+            }
+        }
+    }
+
+    async fn life(&mut self) -> End {
+        match self.begin().await {
+            Ok(mut life) => life.run(&mut self.mailbox, &mut self.gauge).await,
+            Err(end) => end,
+        }
+    }
+
+    /// Claims the journal and wakes the machine.
+    async fn begin(&mut self) -> Result<Life, End> {
+        let (id, durability) = (self.spec.id.clone(), self.spec.durability);
+        let journal = self.shared.journal.clone();
+        let claim = async move {
+            let lease = journal.claim(&id, durability).await?;
+            let snapshot = journal.load(&lease).await?;
+            Ok((lease, snapshot))
+        };
+        let since = self.shared.clock.now();
+        let report = Report::without_machine(StoreState::Connecting, since, None);
+        self.gauge.set(StoreState::Connecting);
+        let mut claim = std::pin::pin!(claim);
+        let claimed: Result<_, journal::Error> = loop {
+            tokio::select! {
+                claimed = &mut claim => break claimed,
+                message = self.mailbox.recv() => match message {
+                    Some(Message::Report(answer)) => drop(answer.send(report.clone())),
+                    Some(Message::Stop) | None => return Err(End::Stopped),
+                },
+            }
+        };
+        let (lease, snapshot) = claimed.map_err(end_of)?;
+        Ok(Life::new(
+            self.spec.clone(),
+            self.shared.clone(),
+            lease,
+            snapshot,
+        ))
+    }
+
+    /// Waits until `until`, and answers questions meanwhile. Whether it was told to stop.
+    async fn rest(
+        &mut self,
+        state: StoreState,
+        reason: Option<Arc<str>>,
+        until: Timestamp,
+    ) -> bool {
+        let clock = self.shared.clock;
+        let report = Report::without_machine(state, clock.now(), reason);
+        self.gauge.set(state);
+        let mut rested = std::pin::pin!(clock.sleep_until(until));
+        loop {
+            tokio::select! {
+                () = &mut rested => return false,
+                message = self.mailbox.recv() => match message {
+                    Some(Message::Report(answer)) => drop(answer.send(report.clone())),
+                    Some(Message::Stop) | None => {
+                        info!(store = %self.spec.id, "store stopped");
+                        return true;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// What a failure of the journal means for its store.
+fn end_of(error: journal::Error) -> End {
+    let reason = error.to_string().into();
+    match error {
+        journal::Error::Closed => End::Stopped,
+        journal::Error::Disk { .. }
+        | journal::Error::Fenced { .. }
+        | journal::Error::Other { .. } => End::Fault(reason),
+        journal::Error::Locked { .. }
+        | journal::Error::Newer { .. }
+        | journal::Error::Foreign { .. }
+        | journal::Error::Corrupt { .. } => End::Fatal(reason),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Arc<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!(
+        "the store's task panicked: {}",
+        text.unwrap_or("without a message")
+    )
+    .into()
+}

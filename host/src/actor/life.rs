@@ -1,0 +1,315 @@
+//! One life of a store's machine, from its journal to its end: the loop that takes in what happens and carries out what
+//! is wanted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+use tracing::{debug, info, warn};
+
+use crate::actor::guest::{GuestLog, JournalKv};
+use crate::actor::handle::{Message, Report, state_of};
+use crate::actor::link::Link;
+use crate::actor::{End, Shared, StoreSpec, end_of};
+use crate::journal::{self, Confirmation, Lease};
+use crate::runtime::{Call, Ending, RunReport, Usage};
+use crate::stamp::Stamp;
+use crate::store::{
+    Effect, Input, RunOutcome, RunRequest, RunToken, SessionStatus, Snapshot, StoreState,
+};
+use crate::telemetry::StoreGauge;
+
+/// The machine and everything it has under way.
+pub(super) struct Life {
+    spec: Arc<StoreSpec>,
+    shared: Shared,
+    machine: StoreState,
+    lease: Option<Lease>,
+    /// The commit in flight.
+    commit: Option<Confirmation>,
+    link: Link,
+    /// Runs under way; dropping them ends them.
+    runs: JoinSet<RunReport>,
+    tokens: HashMap<Id, (RunToken, Stamp)>,
+    /// What was last told to the log about the session.
+    told: Option<SessionStatus>,
+}
+
+impl Life {
+    pub(super) fn new(
+        spec: Arc<StoreSpec>,
+        shared: Shared,
+        lease: Lease,
+        snapshot: Snapshot,
+    ) -> Self {
+        let now = shared.clock.now();
+        let machine = StoreState::new(spec.settings.clone(), snapshot, fastrand::u64(..), now);
+        Self {
+            spec,
+            shared,
+            machine,
+            lease: Some(lease),
+            commit: None,
+            link: Link::Closed,
+            runs: JoinSet::new(),
+            tokens: HashMap::new(),
+            told: None,
+        }
+    }
+
+    /// Lives until the machine, the journal or `Message::Stop` ends it.
+    pub(super) async fn run(
+        &mut self,
+        mailbox: &mut mpsc::Receiver<Message>,
+        gauge: &mut StoreGauge,
+    ) -> End {
+        loop {
+            if let Some(end) = self.perform().await {
+                return self.end(end).await;
+            }
+            self.tell(gauge);
+            let clock = self.shared.clock;
+            // Every arm is cancel-safe: a commit and a run are futures that are kept, a socket's input is returned as
+            // soon as it is whole, and the rest is tokio's own.
+            tokio::select! {
+                input = self.link.next() => self.on_input(input),
+                written = written(&mut self.commit) => {
+                    self.commit = None;
+                    match written {
+                        Ok(()) => {
+                            self.shared.metrics.commit_written();
+                            self.machine.handle(Input::Committed, clock.now());
+                        }
+                        Err(error) => return self.end(end_of(error)).await,
+                    }
+                }
+                Some(ended) = self.runs.join_next_with_id() => self.on_run_ended(ended),
+                message = mailbox.recv() => match message {
+                    Some(Message::Report(answer)) => {
+                        // Whoever asked may have stopped waiting.
+                        answer.send(Report::of(self.machine.status())).ok();
+                    }
+                    Some(Message::Stop) | None => self.machine.handle(Input::Drain, clock.now()),
+                },
+                () = clock.sleep_until(self.machine.poll_timeout()) => {
+                    self.machine.handle_timeout(clock.now());
+                }
+            }
+        }
+    }
+
+    /// Does what the machine wants, until it wants nothing or this life is over.
+    async fn perform(&mut self) -> Option<End> {
+        while let Some(effect) = self.machine.poll_effect() {
+            match effect {
+                Effect::Connect { generation } => {
+                    let (endpoint, openings) = (&self.spec.endpoint, &self.shared.openings);
+                    self.link
+                        .open(endpoint.clone(), generation, openings.clone());
+                }
+                Effect::Disconnect { generation } => self.link.drop_generation(generation),
+                Effect::Pull {
+                    generation,
+                    request,
+                    after,
+                    backend_id,
+                    kind,
+                } => {
+                    self.link
+                        .pull(generation, request, after, backend_id.as_ref(), kind)
+                        .await;
+                }
+                Effect::Ack {
+                    generation,
+                    request,
+                } => self.link.ack(generation, request).await,
+                Effect::Push {
+                    generation,
+                    request,
+                    backend_id,
+                    drafts,
+                } => {
+                    self.link
+                        .push(generation, request, &backend_id, &drafts)
+                        .await;
+                }
+                Effect::Commit(commit) => {
+                    assert!(
+                        self.commit.is_none(),
+                        "the machine sends one commit at a time"
+                    );
+                    for letter in &commit.dead_letters {
+                        self.shared.metrics.dead_letter(&letter.stamp.run.plugin);
+                    }
+                    let lease = self
+                        .lease
+                        .as_mut()
+                        .expect("it is given back at the end only");
+                    match self.shared.journal.commit(lease, *commit).await {
+                        Ok(confirmation) => self.commit = Some(confirmation),
+                        Err(error) => return Some(end_of(error)),
+                    }
+                }
+                Effect::Run(request) => self.start(*request),
+                Effect::Restart => return Some(End::Again),
+                Effect::StartOver { backend_id } => {
+                    warn!(
+                        store = %self.spec.id, backend = ?backend_id,
+                        "the backend holds another log; begins anew as configured, the journal is kept aside"
+                    );
+                    return Some(self.start_over().await);
+                }
+                Effect::Drained => return Some(End::Stopped),
+            }
+        }
+        None
+    }
+
+    /// Hands an event to its plugin, on the guests' runtime.
+    fn start(&mut self, request: RunRequest) {
+        let plugin = &request.stamp.run.plugin;
+        let worker = self
+            .spec
+            .workers
+            .get(plugin)
+            .expect("only plugins at hand are run")
+            .clone();
+        let (store, journal) = (self.spec.id.clone(), self.shared.journal.clone());
+        let kv = JournalKv {
+            journal,
+            store: store.clone(),
+            plugin: plugin.clone(),
+        };
+        let stamp = request.stamp.to_string();
+        let log = GuestLog {
+            store: store.clone(),
+            plugin: plugin.clone(),
+            stamp,
+        };
+        debug!(%store, stamp = %request.stamp, attempt = request.attempt, "run started");
+        let (token, stamp) = (request.token, request.stamp.clone());
+        let call = Call {
+            store,
+            request,
+            config: worker.config,
+            limits: worker.limits,
+            kv: Arc::new(kv),
+            log: Arc::new(log),
+        };
+        let run = async move { worker.plugin.run(call).await };
+        let task = self.runs.spawn_on(run, &self.shared.guests);
+        self.tokens.insert(task.id(), (token, stamp));
+    }
+
+    /// Something came over the socket.
+    fn on_input(&mut self, input: Input) {
+        let metrics = &self.shared.metrics;
+        match &input {
+            Input::PushAnswered { answer, .. } => metrics.push_answered(answer),
+            Input::Connected { generation } if generation.0 > 1 => metrics.reconnected(),
+            _ => {}
+        }
+        let head = self.machine.head();
+        self.machine.handle(input, self.shared.clock.now());
+        metrics.events_scanned(self.machine.head().get().saturating_sub(head.get()));
+    }
+
+    fn on_run_ended(&mut self, ended: Result<(Id, RunReport), tokio::task::JoinError>) {
+        let store = &self.spec.id;
+        let (id, report) = match ended {
+            Ok((id, report)) => (id, report),
+            Err(error) => {
+                let outcome = RunOutcome::Retry {
+                    error: format!("the host failed: {error}").into(),
+                };
+                let report = RunReport {
+                    outcome,
+                    ending: Ending::HostPanicked,
+                    usage: Usage::default(),
+                };
+                (error.id(), report)
+            }
+        };
+        let (token, stamp) = self.tokens.remove(&id).expect("every run was started here");
+        let RunReport {
+            outcome,
+            ending,
+            usage,
+        } = report;
+        debug!(%store, %stamp, ?ending, fuel = usage.fuel, wall = ?usage.wall, "run ended");
+        if let RunOutcome::Retry { error } | RunOutcome::Reject { error } = &outcome {
+            warn!(%store, %stamp, ending = ending.as_str(), %error, "run failed");
+        }
+        self.shared
+            .metrics
+            .run_finished(&stamp.run.plugin, &outcome, usage.wall, usage.fuel);
+        self.machine.handle(
+            Input::RunFinished { token, outcome },
+            self.shared.clock.now(),
+        );
+    }
+
+    /// Tells the log when the session becomes another.
+    fn tell(&mut self, gauge: &mut StoreGauge) {
+        let session = self.machine.session_status();
+        if self.told.as_ref() == Some(&session) {
+            return;
+        }
+        gauge.set(state_of(&session));
+        let store = &self.spec.id;
+        match &session {
+            SessionStatus::Connecting => debug!(%store, "connecting"),
+            SessionStatus::CatchingUp => debug!(%store, "catching up"),
+            SessionStatus::Live => info!(%store, head = %self.machine.head(), "live"),
+            SessionStatus::BackingOff { retry_at } => {
+                let wait = retry_at.since(self.shared.clock.now());
+                let error = self.machine.error().unwrap_or("it has not been tried");
+                warn!(%store, error, ?wait, "not connected; tries again");
+            }
+            SessionStatus::Stopped(reason) => {
+                tracing::error!(%store, %reason, "store stopped");
+            }
+        }
+        self.told = Some(session);
+    }
+
+    /// Ends the life in order: runs first, then the socket, then the journal.
+    async fn end(&mut self, end: End) -> End {
+        self.runs.shutdown().await;
+        self.tokens.clear();
+        std::mem::replace(&mut self.link, Link::Closed)
+            .close()
+            .await;
+        if let (End::Stopped, Some(lease)) = (&end, self.lease.take()) {
+            if let Err(error) = self.shared.journal.release(lease).await {
+                warn!(store = %self.spec.id, %error, "the journal was not closed in order");
+            }
+            info!(store = %self.spec.id, "store stopped");
+        }
+        end
+    }
+
+    async fn start_over(&mut self) -> End {
+        if let Some(written) = self.commit.take() {
+            // It is archived with the rest; whether it succeeded makes no difference any more.
+            written.await.ok();
+        }
+        let lease = self.lease.take().expect("it is given back at the end only");
+        match self.shared.journal.archive(lease).await {
+            Ok(path) => {
+                info!(store = %self.spec.id, path = %path.display(), "archived the journal");
+                End::Again
+            }
+            Err(error) => end_of(error),
+        }
+    }
+}
+
+/// Waits for the commit in flight; for ever if there is none.
+async fn written(commit: &mut Option<Confirmation>) -> Result<(), journal::Error> {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}

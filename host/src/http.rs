@@ -1,0 +1,70 @@
+//! What the host says of itself over HTTP: whether it lives, whether it is ready, how each store is, and numbers.
+
+mod health;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::actor::StoreHandle;
+use crate::telemetry::Metrics;
+
+pub use health::{Broken, Kind};
+
+/// What the handlers answer from.
+#[derive(Clone)]
+pub struct Site {
+    /// The stores that were started.
+    pub stores: Arc<[StoreHandle]>,
+    /// The stores and plugins that could not be, each with the reason.
+    pub broken: Arc<[Broken]>,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The host's pages.
+pub fn router(site: Site) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/health", get(health::health))
+        .route("/metrics", get(metrics))
+        .with_state(site)
+}
+
+/// For whoever opens the address in a browser.
+async fn index() -> &'static str {
+    "Quartermaster\n\n\
+     /livez    the process answers\n\
+     /readyz   every store has settled: live, paused, stopped, or waiting to try again\n\
+     /health   how each store is, as JSON\n\
+     /metrics  numbers for Prometheus\n"
+}
+
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// 200 once no store is in its first attempt any more, else 503 with those that are.
+async fn readyz(State(site): State<Site>) -> Response {
+    let starting = health::starting(&site).await;
+    if starting.is_empty() {
+        return "ok\n".into_response();
+    }
+    let text = format!("starting: {}\n", starting.join(" "));
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+async fn metrics(State(site): State<Site>) -> Response {
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        site.metrics.render(),
+    )
+        .into_response()
+}
