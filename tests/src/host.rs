@@ -1,0 +1,270 @@
+//! The host as an operator has it: its binary, a folder with config, plugins and data, signals, and what it says over
+//! HTTP.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{http, paths, wait};
+
+/// Lines of the host's own log that an error shows.
+const LOG_LINES_SHOWN: usize = 40;
+
+/// One installation: its folder, and the process while it runs. Both end with the value.
+pub struct Host {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+    process: Option<Child>,
+    address: SocketAddr,
+}
+
+impl Host {
+    /// An installation with `server` as the keys of `[server]` and `defaults` as those of `[defaults]`, and no store.
+    pub fn new(server: &str, defaults: &str) -> Result<Self> {
+        let folder = paths::temporary()?;
+        for part in ["config/stores", "plugins", "data"] {
+            fs::create_dir_all(folder.path().join(part))?;
+        }
+        let (data, plugins) = (folder.path().join("data"), folder.path().join("plugins"));
+        let config = format!(
+            "[server]\ndata = {data:?}\nplugins = {plugins:?}\n{server}\n\n[defaults]\n{defaults}\n"
+        );
+        fs::write(folder.path().join("config/quartermaster.toml"), config)?;
+        Ok(Self {
+            folder,
+            environment: Vec::new(),
+            process: None,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        })
+    }
+
+    /// Adds a store, or changes it: `keys` are the whole of its file.
+    pub fn store(&self, id: &str, keys: &str) -> Result<()> {
+        let file = self.folder.path().join(format!("config/stores/{id}.toml"));
+        fs::write(&file, keys).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Puts a plugin's component into the drop folder.
+    pub fn install(&self, plugin: &str) -> Result<()> {
+        let target = self.folder.path().join(format!("plugins/{plugin}.wasm"));
+        fs::copy(paths::component(plugin)?, target)?;
+        Ok(())
+    }
+
+    /// Sets a variable in the environment of every start from now on.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts the process without waiting for anything.
+    pub fn launch(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "the host runs already");
+        // Each start has a port of its own: the last one may still be taken apart, or be somebody else's by now.
+        self.address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())?;
+        let process = Command::new(paths::host_binary()?)
+            .args(["serve", "--config", "config"])
+            .current_dir(self.folder.path())
+            .env("QM_SERVER__LISTEN", self.address.to_string())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(stdio(&log)?)
+            .stderr(stdio(&log)?)
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the host")?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Starts the process and waits until it calls itself ready.
+    pub async fn start(&mut self) -> Result<()> {
+        self.launch()?;
+        self.ready().await
+    }
+
+    /// Waits until `/readyz` says so.
+    pub async fn ready(&mut self) -> Result<()> {
+        let address = self.address;
+        let process = self.process.as_mut().context("the host does not run")?;
+        let ready = wait::until("the host to be ready", async || {
+            if let Some(status) = process.try_wait()? {
+                bail!("the host ended: {status}");
+            }
+            let answer = http::get(address, "/readyz").await;
+            Ok(answer
+                .is_ok_and(|answer| answer.status == 200)
+                .then_some(()))
+        });
+        ready.await.with_context(|| self.said())
+    }
+
+    /// Kills it at once (SIGKILL), and waits until it is gone.
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    pub async fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
+        self.signal("TERM").await?;
+        let mut process = self.process.take().context("the host does not run")?;
+        let ended = tokio::time::timeout(within, process.wait()).await;
+        let status = ended.with_context(|| format!("still runs {within:?} after SIGTERM"));
+        Ok(status.with_context(|| self.said())??)
+    }
+
+    /// Sends it a signal by its name, such as `STOP` or `CONT`.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let process = self.process_id()?;
+        // `kill` and not a call of our own, which would need unsafe code.
+        let arguments = [format!("-{name}"), process.to_string()];
+        let status = Command::new("kill").args(arguments).status().await?;
+        ensure!(status.success(), "cannot send SIG{name} to the host");
+        Ok(())
+    }
+
+    /// Whether the process is still there.
+    pub fn runs(&mut self) -> bool {
+        let process = self.process.as_mut();
+        process.is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// The process's number.
+    pub fn process_id(&self) -> Result<u32> {
+        self.process
+            .as_ref()
+            .and_then(Child::id)
+            .context("the host does not run")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `/health`, whatever its status code.
+    pub async fn health(&self) -> Result<Value> {
+        let answer = http::get(self.address, "/health").await?;
+        serde_json::from_str(&answer.body).with_context(|| format!("/health said {}", answer.body))
+    }
+
+    /// What `/health` says about one store.
+    pub async fn store_health(&self, store: &str) -> Result<Value> {
+        let health = self.health().await?;
+        let stores = health["stores"]
+            .as_array()
+            .context("/health lists no stores")?;
+        let found = stores.iter().find(|entry| entry["id"] == store);
+        found
+            .cloned()
+            .with_context(|| format!("/health does not know {store}: {health}"))
+    }
+
+    /// Waits until a store's health is as `wanted`.
+    pub async fn store_until(
+        &self,
+        store: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let mut last = Value::Null;
+        let awaited = format!("{store} to be {what}");
+        let reached = wait::until(&awaited, async || {
+            // It may be about to start, or stopped by a signal for the moment.
+            if let Ok(health) = self.store_health(store).await {
+                last = health;
+            }
+            Ok(wanted(&last).then(|| last.clone()))
+        });
+        let reached = reached.await;
+        reached.with_context(|| format!("last seen: {last}\n{}", self.said()))
+    }
+
+    /// Waits until the store is live.
+    pub async fn live(&self, store: &str) -> Result<Value> {
+        self.store_until(store, "live", |health| health["state"] == "live")
+            .await
+    }
+
+    /// Waits until the store is live, has handled all of its log up to `head`, and has nothing left to push.
+    pub async fn quiet(&self, store: &str, head: u64) -> Result<Value> {
+        self.store_until(store, &format!("quiet at {head} or later"), |health| {
+            health["state"] == "live"
+                && health["head"].as_u64() >= Some(head)
+                && health["cursor"].as_u64() == health["head"].as_u64()
+                && health["outbox"] == 0
+        })
+        .await
+    }
+
+    /// The memory that the process really uses, in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        resident_bytes(self.process_id()?)
+    }
+
+    /// A store's journal.
+    pub fn journal(&self, store: &str) -> PathBuf {
+        self.folder.path().join(format!("data/journals/{store}.db"))
+    }
+
+    /// Deletes a store's journal with what SQLite keeps beside it. The host must not be running.
+    pub fn delete_journal(&self, store: &str) -> Result<()> {
+        ensure!(self.process.is_none(), "the host still uses the journal");
+        let journal = self.journal(store);
+        fs::remove_file(&journal).with_context(|| format!("no journal {}", journal.display()))?;
+        for suffix in ["-wal", "-shm"] {
+            let beside = PathBuf::from(format!("{}{suffix}", journal.display()));
+            if beside.exists() {
+                fs::remove_file(beside)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The installation's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All that the host has written to its terminal, over all starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("host.log")
+    }
+
+    /// The end of the host's log, for an error's text.
+    fn said(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+        format!("the host said last:\n{}", shown.join("\n"))
+    }
+}
+
+/// The memory that a process really uses, in bytes.
+pub fn resident_bytes(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kilobytes.context("no VmRSS")?.parse::<u64>()? * 1024)
+}
+
+fn stdio(file: &File) -> Result<Stdio> {
+    Ok(file.try_clone()?.into())
+}

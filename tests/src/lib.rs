@@ -1,0 +1,18 @@
+//! What the stories stand on: a real LiveStore backend, real LiveStore clients, the host's binary, a proxy that
+//! misbehaves between them, and a checker that reads a store's whole log and says what is wrong with it.
+//!
+//! Nothing here uses the host's own code: what it promises is judged from outside.
+
+pub mod backend;
+pub mod checker;
+pub mod client;
+pub mod history;
+pub mod host;
+pub mod http;
+pub mod paths;
+pub mod plugins;
+pub mod proxy;
+pub mod raw;
+pub mod scene;
+pub mod torture;
+pub mod wait;
