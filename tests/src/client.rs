@@ -166,23 +166,40 @@ impl LiveStoreClient {
         what: &str,
         wanted: impl Fn(&SeenEvent) -> bool,
     ) -> Result<SeenEvent> {
-        let mut seen = self.seen.clone();
-        let find = |seen: &Seen| seen.get(store)?.iter().find(|event| wanted(event)).cloned();
-        let found = seen.wait_for(|seen| find(seen).is_some());
-        let seen = tokio::time::timeout(wait::PATIENCE, found)
-            .await
-            .map_err(|_| anyhow!("{store}: waited in vain at a LiveStore client for {what}"))??;
-        find(&seen).context("the event vanished")
+        self.nth_event(store, what, 0, wanted).await
     }
 
     /// Waits for a plugin's answer in the conversation: a chat message of an assistant with `text` in it.
     pub async fn answer(&self, store: &str, text: &str) -> Result<SeenEvent> {
         self.event(store, &format!("an answer with {text:?} in it"), |event| {
-            event.name == CHAT
-                && event.args["role"] == "assistant"
-                && event.args.to_string().contains(text)
+            is_answer(event) && event.args.to_string().contains(text)
         })
         .await
+    }
+
+    /// Waits for the answer with this number (from 0) in the conversation, whatever it says.
+    pub async fn nth_answer(&self, store: &str, number: usize) -> Result<SeenEvent> {
+        self.nth_event(store, &format!("answer {number}"), number, is_answer)
+            .await
+    }
+
+    async fn nth_event(
+        &self,
+        store: &str,
+        what: &str,
+        number: usize,
+        wanted: impl Fn(&SeenEvent) -> bool,
+    ) -> Result<SeenEvent> {
+        let mut seen = self.seen.clone();
+        let find = |seen: &Seen| {
+            let mut events = seen.get(store)?.iter().filter(|event| wanted(event));
+            events.nth(number).cloned()
+        };
+        let found = seen.wait_for(|seen| find(seen).is_some());
+        let seen = tokio::time::timeout(wait::PATIENCE, found)
+            .await
+            .map_err(|_| anyhow!("{store}: waited in vain at a LiveStore client for {what}"))??;
+        find(&seen).context("the event vanished")
     }
 
     async fn ask(&self, body: Value) -> Result<Value> {
@@ -207,6 +224,10 @@ impl LiveStoreClient {
         drop(self.requests);
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+fn is_answer(event: &SeenEvent) -> bool {
+    event.name == CHAT && event.args["role"] == "assistant"
 }
 
 /// The task that owns the process.

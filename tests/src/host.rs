@@ -19,26 +19,35 @@ const LOG_LINES_SHOWN: usize = 40;
 
 /// One installation: its folder, and the process while it runs. Both end with the value.
 pub struct Host {
-    folder: TempDir,
+    folder: PathBuf,
+    /// Goes away with the value, unless the folder was given.
+    _temporary: Option<TempDir>,
     environment: Vec<(String, String)>,
     process: Option<Child>,
     address: SocketAddr,
 }
 
 impl Host {
-    /// An installation with `server` as the keys of `[server]` and `defaults` as those of `[defaults]`, and no store.
-    pub fn new(server: &str, defaults: &str) -> Result<Self> {
-        let folder = paths::temporary()?;
+    /// An installation in a temporary folder, with `defaults` as the keys of `[defaults]`, and no store.
+    pub fn new(defaults: &str) -> Result<Self> {
+        let temporary = paths::temporary()?;
+        let mut host = Self::in_folder(temporary.path(), defaults)?;
+        host._temporary = Some(temporary);
+        Ok(host)
+    }
+
+    /// The same in a folder that stays.
+    pub fn in_folder(folder: &Path, defaults: &str) -> Result<Self> {
         for part in ["config/stores", "plugins", "data"] {
-            fs::create_dir_all(folder.path().join(part))?;
+            fs::create_dir_all(folder.join(part))?;
         }
-        let (data, plugins) = (folder.path().join("data"), folder.path().join("plugins"));
-        let config = format!(
-            "[server]\ndata = {data:?}\nplugins = {plugins:?}\n{server}\n\n[defaults]\n{defaults}\n"
-        );
-        fs::write(folder.path().join("config/quartermaster.toml"), config)?;
+        let (data, plugins) = (folder.join("data"), folder.join("plugins"));
+        let config =
+            format!("[server]\ndata = {data:?}\nplugins = {plugins:?}\n\n[defaults]\n{defaults}\n");
+        fs::write(folder.join("config/quartermaster.toml"), config)?;
         Ok(Self {
-            folder,
+            folder: folder.to_owned(),
+            _temporary: None,
             environment: Vec::new(),
             process: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -47,13 +56,13 @@ impl Host {
 
     /// Adds a store, or changes it: `keys` are the whole of its file.
     pub fn store(&self, id: &str, keys: &str) -> Result<()> {
-        let file = self.folder.path().join(format!("config/stores/{id}.toml"));
+        let file = self.folder.join(format!("config/stores/{id}.toml"));
         fs::write(&file, keys).with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Puts a plugin's component into the drop folder.
     pub fn install(&self, plugin: &str) -> Result<()> {
-        let target = self.folder.path().join(format!("plugins/{plugin}.wasm"));
+        let target = self.folder.join(format!("plugins/{plugin}.wasm"));
         fs::copy(paths::component(plugin)?, target)?;
         Ok(())
     }
@@ -74,7 +83,7 @@ impl Host {
             .open(self.log_file())?;
         let process = Command::new(paths::host_binary()?)
             .args(["serve", "--config", "config"])
-            .current_dir(self.folder.path())
+            .current_dir(&self.folder)
             .env("QM_SERVER__LISTEN", self.address.to_string())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -117,9 +126,11 @@ impl Host {
         Ok(())
     }
 
-    /// Asks it to stop (SIGTERM), and waits until it has.
+    /// Asks it to stop (SIGTERM), and waits until it has. It may be about to stop already.
     pub async fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
-        self.signal("TERM").await?;
+        if self.runs() {
+            self.signal("TERM").await?;
+        }
         let mut process = self.process.take().context("the host does not run")?;
         let ended = tokio::time::timeout(within, process.wait()).await;
         let status = ended.with_context(|| format!("still runs {within:?} after SIGTERM"));
@@ -217,7 +228,7 @@ impl Host {
 
     /// A store's journal.
     pub fn journal(&self, store: &str) -> PathBuf {
-        self.folder.path().join(format!("data/journals/{store}.db"))
+        self.folder.join(format!("data/journals/{store}.db"))
     }
 
     /// Deletes a store's journal with what SQLite keeps beside it. The host must not be running.
@@ -236,7 +247,7 @@ impl Host {
 
     /// The installation's folder.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// All that the host has written to its terminal, over all starts.
@@ -245,7 +256,7 @@ impl Host {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.folder.path().join("host.log")
+        self.folder.join("host.log")
     }
 
     /// The end of the host's log, for an error's text.

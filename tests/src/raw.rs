@@ -80,6 +80,11 @@ impl RawClient {
         Ok(client.taken.into())
     }
 
+    /// The store.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
     /// Its own connection's head.
     pub fn head(&self) -> u64 {
         self.head
@@ -126,8 +131,8 @@ impl RawClient {
         Ok(push_answer(&exit))
     }
 
-    /// Appends events after whatever lies in the log, in batches; `None` in place of a session is our own. Returns the
-    /// place of the last one. Others may write at the same time.
+    /// Appends events after whatever lies in the log, in batches, and returns the place of the last one. Others may write
+    /// at the same time.
     pub async fn append(&mut self, events: &[(&str, Value)]) -> Result<u64> {
         for batch in events.chunks(PUSH_EVENTS_MAX) {
             loop {

@@ -70,10 +70,9 @@ impl Scene {
 
 /// A host whose stores are at `url` and run these plugins.
 pub fn host_on(url: &str, plugins: &[&str]) -> Result<Host> {
-    let host = Host::new(
-        "",
-        &format!("sync = {url:?}\nplugins = {plugins:?}\n{QUICK_TIMING}"),
-    )?;
+    let host = Host::new(&format!(
+        "sync = {url:?}\nplugins = {plugins:?}\n{QUICK_TIMING}"
+    ))?;
     for plugin in plugins {
         host.install(plugin)?;
     }
