@@ -58,74 +58,56 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The run that it is about, if it is about one.
+    fn run(&self) -> Option<(&str, u64)> {
+        match self {
+            Self::Gap { .. } => None,
+            Self::Missing { plugin, trigger }
+            | Self::Doubled {
+                plugin, trigger, ..
+            }
+            | Self::Torn {
+                plugin, trigger, ..
+            }
+            | Self::WrongSize {
+                plugin, trigger, ..
+            }
+            | Self::OutOfOrder {
+                plugin, trigger, ..
+            }
+            | Self::Unexpected {
+                plugin, trigger, ..
+            }
+            | Self::AnsweredThoughDead { plugin, trigger }
+            | Self::Counter {
+                plugin, trigger, ..
+            }
+            | Self::WrongAnswer {
+                plugin, trigger, ..
+            } => Some((plugin, *trigger)),
+        }
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((plugin, trigger)) = self.run() {
+            write!(f, "{plugin} on {trigger}: ")?;
+        }
         match self {
             Self::Gap { after, found } => write!(f, "the log goes from {after} to {found}"),
-            Self::Missing { plugin, trigger } => {
-                write!(f, "{plugin} on {trigger}: no effect")
-            }
-            Self::Doubled {
-                plugin,
-                trigger,
-                index,
-                at,
-            } => {
-                write!(f, "{plugin} on {trigger}: draft {index} lies at {at:?}")
-            }
-            Self::Torn {
-                plugin,
-                trigger,
-                at,
-            } => {
-                write!(f, "{plugin} on {trigger}: torn, lies at {at:?}")
-            }
-            Self::WrongSize {
-                plugin,
-                trigger,
-                owed,
-                found,
-            } => {
-                write!(f, "{plugin} on {trigger}: {found} events, owed {owed}")
-            }
-            Self::OutOfOrder {
-                plugin,
-                trigger,
-                behind,
-            } => {
-                write!(
-                    f,
-                    "{plugin} on {trigger}: lies behind the answer to {behind}"
-                )
-            }
-            Self::Unexpected {
-                plugin,
-                trigger,
-                at,
-            } => {
-                write!(f, "{plugin} on {trigger}: event {at} should not be")
-            }
-            Self::AnsweredThoughDead { plugin, trigger } => {
-                write!(f, "{plugin} on {trigger}: a dead letter, and answered")
-            }
+            Self::Missing { .. } => f.write_str("no effect"),
+            Self::Doubled { index, at, .. } => write!(f, "draft {index} lies at {at:?}"),
+            Self::Torn { at, .. } => write!(f, "torn, lies at {at:?}"),
+            Self::WrongSize { owed, found, .. } => write!(f, "{found} events, owed {owed}"),
+            Self::OutOfOrder { behind, .. } => write!(f, "lies behind the answer to {behind}"),
+            Self::Unexpected { at, .. } => write!(f, "event {at} should not be"),
+            Self::AnsweredThoughDead { .. } => f.write_str("a dead letter, and answered"),
             Self::Counter {
-                plugin,
-                trigger,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{plugin} on {trigger}: counted {found:?}, expected {expected}"
-                )
-            }
-            Self::WrongAnswer {
-                plugin,
-                trigger,
-                at,
-            } => {
-                write!(f, "{plugin} on {trigger}: event {at} does not answer it")
-            }
+                expected, found, ..
+            } => write!(f, "counted {found:?}, expected {expected}"),
+            Self::WrongAnswer { at, .. } => write!(f, "event {at} does not answer it"),
         }
     }
 }

@@ -1,9 +1,15 @@
 //! `cargo xtask`: everything a developer of this project runs, and all of it that CI runs. This file is the list of
 //! commands; each is a module of its own.
 
+mod bench;
+mod check;
 mod checkout;
 mod component;
+mod demo;
+mod peers;
 mod plugins;
+mod test;
+mod torture;
 mod wasm_target;
 
 use std::process::ExitCode;
@@ -22,11 +28,26 @@ struct Cli {
 enum Command {
     /// Build plugins/*/ to plugins/dist/<name>.wasm and the test guests to tests/guests/dist/<name>.wasm
     Plugins(plugins::Args),
+    /// Build everything and run every test, against real LiveStore peers
+    Test(test::Args),
+    /// Show it at work: a real backend, the host, and a real LiveStore client that gets an answer
+    Demo(demo::Args),
+    /// Kill the host again and again under traffic, and check every log
+    Torture(torture::Args),
+    /// Measure the host beside a Node process with one LiveStore store for each workspace
+    Bench,
+    /// Check formatting, lints, documentation, the tree's own rules, versions and licenses
+    Check(check::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Plugins(args) => plugins::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Torture(args) => torture::run(&args),
+        Command::Bench => bench::run(),
+        Command::Check(args) => check::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::wasm_target::{TRIPLE, WasmTarget};
 use crate::{checkout, component};
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Build only these
     #[arg(value_name = "NAME")]

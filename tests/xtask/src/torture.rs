@@ -1,0 +1,30 @@
+//! `cargo xtask torture`: the crash story at length (`tests/src/torture.rs`).
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::demo::become_program;
+use crate::{checkout, peers, plugins, test};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many times to kill the host
+    #[arg(long, default_value_t = 1000)]
+    kills: u32,
+    /// Kill at the same moments as the run that printed this seed; otherwise at new ones
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Builds and runs it.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    peers::prepare()?;
+    plugins::run(&plugins::Args::default())?;
+    test::build()?;
+    let mut torture = Command::new(checkout::root().join("target/debug/torture"));
+    torture
+        .arg(args.kills.to_string())
+        .args(args.seed.map(|seed| seed.to_string()));
+    become_program(&mut torture)
+}
