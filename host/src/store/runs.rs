@@ -36,7 +36,9 @@ impl StoreState {
             Phase::Running(_) => false,
         };
         let start_known = self.staging.is_done(commit) || self.breaks(Sabotage::StartNotSynced);
-        subscription.settings.available && rested && start_known
+        // The next run reads the kv that the last one wrote.
+        let last_known = self.staging.is_done(subscription.last_run);
+        subscription.settings.available && rested && start_known && last_known
     }
 
     fn start_run(&mut self, index: usize, now: Timestamp) {
@@ -286,7 +288,7 @@ impl StoreState {
             // Discarded while it ran.
             return;
         };
-        self.staging.write_by(now);
+        self.subscriptions[index].last_run = self.staging.write_by(now);
         let error = match outcome {
             RunOutcome::Finished { drafts, kv } => {
                 let plugin = &self.subscriptions[index].settings.plugin;

@@ -22,6 +22,8 @@ pub(super) struct Subscription {
     pub(super) cursor: SeqNum,
     pub(super) phase: Phase,
     pub(super) attempts: Attempts,
+    /// The commit that holds what its last run did.
+    pub(super) last_run: CommitNumber,
     pub(super) landed: LandedTriggers,
     /// Dead letters to be run again, before the next event.
     pub(super) redrives: VecDeque<DeadLetter>,
@@ -122,6 +124,7 @@ impl Subscription {
                 commit,
                 failures,
             },
+            last_run: commit,
             landed: LandedTriggers::default(),
             redrives: VecDeque::new(),
             dirty: false,
@@ -187,6 +190,7 @@ impl Subscription {
             commit,
             failures: Vec::new(),
         };
+        self.last_run = commit;
         self.phase = Phase::Idle;
         self.dirty = true;
     }
