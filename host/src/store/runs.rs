@@ -1,7 +1,9 @@
 //! Runs: which trigger is next, when it may be tried, and what follows from how it ended.
 
+use std::sync::Arc;
+
 use crate::event::Event;
-use crate::stamp::{DraftStamp, RunId, Trigger};
+use crate::stamp::{DraftStamp, RunId, Stamp, Trigger};
 use crate::store::machine::StoreState;
 use crate::store::sabotage::Sabotage;
 use crate::store::subscription::{Phase, Running, Start};
@@ -72,12 +74,8 @@ impl StoreState {
             redrive: None,
             landed_at_start: landed,
         };
-        let too_deep = running.stamp.depth > self.settings.limits.depth_max;
-        if too_deep && !self.breaks(Sabotage::NoDepthLimit) {
-            let depth = running.stamp.depth;
-            let error =
-                format!("a chain of {depth} runs led here; plugins answer each other in a circle");
-            self.subscriptions[index].failed(error.into(), now);
+        if let Some(error) = self.too_deep(&running.stamp) {
+            self.subscriptions[index].failed(error, now);
             self.give_up(index, running, now);
             return;
         }
@@ -179,7 +177,22 @@ impl StoreState {
             .as_ref()
             .map_or(0, |letter| letter.failures.len());
         let attempt = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
+        if let Some(error) = self.too_deep(&running.stamp) {
+            self.on_redrive_finished(index, running, RunOutcome::Reject { error }, now);
+            return;
+        }
         self.begin(index, running, attempt);
+    }
+
+    /// Why a run is not begun, if too many runs led to it.
+    fn too_deep(&self, stamp: &Stamp) -> Option<Arc<str>> {
+        let depth = stamp.depth;
+        if depth <= self.settings.limits.depth_max || self.breaks(Sabotage::NoDepthLimit) {
+            return None;
+        }
+        let error =
+            format!("a chain of {depth} runs led here; plugins answer each other in a circle");
+        Some(error.into())
     }
 
     fn begin(&mut self, index: usize, running: Running, attempt: u32) {
