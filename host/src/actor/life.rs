@@ -16,7 +16,7 @@ use crate::journal::{self, Confirmation, Lease};
 use crate::runtime::{Call, Ending, RunReport, Usage};
 use crate::stamp::Stamp;
 use crate::store::{
-    Effect, Input, RunOutcome, RunRequest, RunToken, SessionStatus, Snapshot, StoreState,
+    Commit, Effect, Input, RunOutcome, RunRequest, RunToken, SessionStatus, Snapshot, StoreState,
 };
 use crate::telemetry::StoreGauge;
 
@@ -135,20 +135,8 @@ impl Life {
                         .await;
                 }
                 Effect::Commit(commit) => {
-                    assert!(
-                        self.commit.is_none(),
-                        "the machine sends one commit at a time"
-                    );
-                    for letter in &commit.dead_letters {
-                        self.shared.metrics.dead_letter(&letter.stamp.run.plugin);
-                    }
-                    let lease = self
-                        .lease
-                        .as_mut()
-                        .expect("it is given back at the end only");
-                    match self.shared.journal.commit(lease, *commit).await {
-                        Ok(confirmation) => self.commit = Some(confirmation),
-                        Err(error) => return Some(end_of(error)),
+                    if let Err(error) = self.commit(*commit).await {
+                        return Some(end_of(error));
                     }
                 }
                 Effect::Run(request) => self.start(*request),
@@ -164,6 +152,23 @@ impl Life {
             }
         }
         None
+    }
+
+    /// Sends a commit to the journal.
+    async fn commit(&mut self, commit: Commit) -> Result<(), journal::Error> {
+        assert!(
+            self.commit.is_none(),
+            "the machine sends one commit at a time"
+        );
+        for letter in &commit.dead_letters {
+            self.shared.metrics.dead_letter(&letter.stamp.run.plugin);
+        }
+        let lease = self
+            .lease
+            .as_mut()
+            .expect("it is given back at the end only");
+        self.commit = Some(self.shared.journal.commit(lease, commit).await?);
+        Ok(())
     }
 
     /// Hands an event to its plugin, on the guests' runtime.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::SeqNum;
-use crate::id::BackendId;
+use crate::id::{BackendId, PluginName};
 use crate::stamp::RunId;
 use crate::store::outbox::Outbox;
 use crate::store::push::Pushing;
@@ -15,7 +15,7 @@ use crate::store::session::Session;
 use crate::store::staging::Staging;
 use crate::store::subscription::{Phase, Start, Subscription};
 use crate::store::window::Window;
-use crate::store::{Effect, Input, Landed, Settings, Snapshot};
+use crate::store::{Effect, Input, Landed, Settings, Snapshot, SubscriptionRecord};
 use crate::time::Timestamp;
 
 /// A store: all that is known about it in one life, from its journal to the next restart.
@@ -76,18 +76,7 @@ impl StoreState {
         } = snapshot;
         // A clock that was set back must not make this life's commits older than the last one's.
         let now = now.max(clock);
-        let mut records: BTreeMap<_, _> = records
-            .into_iter()
-            .map(|record| (record.plugin.clone(), record))
-            .collect();
-        if sabotage == Some(Sabotage::StartReevaluated) {
-            records.clear();
-        }
-        let subscriptions: Vec<Subscription> = settings
-            .subscriptions
-            .iter()
-            .map(|it| Subscription::new(it.clone(), records.remove(&it.plugin)))
-            .collect();
+        let (subscriptions, removed) = subscriptions_of(&settings, records, sabotage);
         let head = scan_start(scanned, &subscriptions, sabotage);
         let fill = subscriptions
             .iter()
@@ -118,7 +107,7 @@ impl StoreState {
             halted: false,
             settings,
         };
-        for plugin in records.into_keys() {
+        for plugin in removed {
             state.remove_subscription(plugin, now);
         }
         state.advance(now);
@@ -126,7 +115,7 @@ impl StoreState {
     }
 
     /// The plugin no longer works here: its record, kv and dead letters go in one commit. Its drafts are still pushed.
-    fn remove_subscription(&mut self, plugin: crate::id::PluginName, now: Timestamp) {
+    fn remove_subscription(&mut self, plugin: PluginName, now: Timestamp) {
         self.dead_letters.retain(|run, _| run.plugin != plugin);
         if self.breaks(Sabotage::RemovedDraftsDropped) {
             let gone = self.outbox.drop_plugin(&plugin);
@@ -333,6 +322,25 @@ impl StoreState {
     pub(super) fn breaks(&self, sabotage: Sabotage) -> bool {
         cfg!(test) && self.sabotage == Some(sabotage)
     }
+}
+
+/// The subscriptions that are configured, as the journal left them, and those in the journal that are not configured any
+/// more.
+fn subscriptions_of(
+    settings: &Settings,
+    records: Vec<SubscriptionRecord>,
+    sabotage: Option<Sabotage>,
+) -> (Vec<Subscription>, Vec<PluginName>) {
+    let known = |record: SubscriptionRecord| (record.plugin.clone(), record);
+    let mut records: BTreeMap<_, _> = records.into_iter().map(known).collect();
+    if sabotage == Some(Sabotage::StartReevaluated) {
+        records.clear();
+    }
+    let settings = settings.subscriptions.iter();
+    let subscriptions = settings
+        .map(|it| Subscription::new(it.clone(), records.remove(&it.plugin)))
+        .collect();
+    (subscriptions, records.into_keys().collect())
 }
 
 /// Where a life's scan begins: no stamp of a trigger that may still run lies before it. `scanned` is not enough, since a
