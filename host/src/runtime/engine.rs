@@ -18,12 +18,11 @@ use crate::runtime::limits::Limits;
 use crate::runtime::state::State;
 use crate::runtime::{Error, host, wasi};
 
-/// How long a guest computes before it lets other tasks of its thread go on. A tick costs the process a wakeup, and a
-/// yield about a microsecond.
+/// How long a guest computes before it lets other tasks of its thread go on: short for whoever waits for a health check,
+/// long against the cost of a wakeup. A run of 200 million fuel sees a few of these.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Bytes of stack that a guest may use. QuickJS needs more than 1 MiB for deep scripts; the default of 512 KiB is too
-/// little. Pages that are never touched cost nothing.
+/// Bytes of stack that a guest may use. QuickJS needs 1 to 2 MiB. Pages that are never touched cost nothing.
 const GUEST_STACK_BYTES: usize = 2 << 20;
 
 /// Bytes of stack for a guest and the host functions that it calls.
@@ -33,14 +32,18 @@ const STACK_BYTES: usize = GUEST_STACK_BYTES + (1 << 20);
 /// give it back and fault it in again, with or without `PAGEMAP_SCAN`.
 const KEEP_RESIDENT_BYTES: usize = 64 << 10;
 
+/// Address space that the pool reserves for one instance: 4 GiB for each of eight memories, so that a memory access
+/// needs no check of its bounds.
+const ADDRESS_GIB: u32 = 32;
+
 /// How an [`Engine`] is set up.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Where compiled plugins are kept, if anywhere. A plugin that is there loads in a millisecond. Whoever can write to
-    /// this folder can run any code in this process.
+    /// Where compiled plugins are kept, if anywhere. A plugin that is there loads in a millisecond or two. Whoever can
+    /// write to this folder can run any code in this process.
     pub cache: Option<PathBuf>,
-    /// Instances at once; a run beyond that waits for another to end. Each takes 32 GiB of address space, and none of
-    /// memory until it is used.
+    /// Instances at once; a run beyond that waits for another to end. Each takes 32 GiB of address space, and no memory
+    /// until it is used.
     pub instances_max: NonZeroU32,
 }
 
@@ -72,7 +75,13 @@ impl Engine {
     pub fn new(settings: EngineSettings) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
         let config = config(&settings).map_err(failed)?;
-        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
+        let wasmtime = wasmtime::Engine::new(&config).map_err(|error| {
+            let instances = settings.instances_max;
+            Error::Engine(format!(
+                "{error:#}; {instances} instances need {} GiB of address space (`ulimit -v`)",
+                instances.get().saturating_mul(ADDRESS_GIB)
+            ))
+        })?;
         let mut linker = Linker::new(&wasmtime);
         host::add_to_linker(&mut linker).map_err(failed)?;
         wasi::add_to_linker(&mut linker).map_err(failed)?;

@@ -6,37 +6,43 @@ use wasmtime::ResourceLimiter;
 
 /// What one run may use. The defaults are generous for a plugin that answers an event, and stop a runaway before
 /// anybody else notices it.
+///
+/// Counts of instances, memories, tables and their elements can be lowered but not raised: the engine's pool is made
+/// for the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Fuel: about one for each WebAssembly instruction, and what host functions charge. A small Rust handler uses 20,000,
-    /// one in QuickJS 2 million; 200 million are about a quarter of a second of computing.
+    /// Fuel: about one for each WebAssembly instruction, and what host functions charge. A Rust handler that reads and
+    /// writes JSON uses 35,000; 200 million are 20 to 80 milliseconds of computing.
     pub fuel_per_run: u64,
-    /// Time from the start of the instance to the answer, waiting for kv and for other runs included. Ten times what
-    /// `fuel_per_run` lasts on a busy machine, so that load alone does not end a run.
+    /// Time from the start of the instance to the answer, waiting for kv and for other runs included. Some fifty times
+    /// what `fuel_per_run` lasts, so that a busy machine alone does not end a run.
     pub run_timeout: Duration,
-    /// Bytes of all linear memories together. A Rust guest has 1 to 2 MiB, QuickJS 3, Python 30.
+    /// Bytes of all linear memories together. A Rust handler has 1.2 MB; interpreters have
+    /// room for their libraries and an event of the largest size several times over.
     pub memory_bytes_max: usize,
-    /// Elements of all tables together, 8 to 16 bytes each in the host. Python has 15,000.
+    /// Elements of all tables together, which are functions that can be called indirectly: one or two for each function
+    /// of a large interpreter. Each takes 8 bytes in the host.
     pub table_elements_max: usize,
     /// Core instances. Python has 38.
     pub instances_max: usize,
     /// Linear memories. QuickJS has 3.
     pub memories_max: usize,
-    /// Tables. Python has about one for each of its instances.
+    /// Tables. A component has at most one for each core instance, unless it was made to be odd.
     pub tables_max: usize,
     /// Bytes that one host call, or the answer of the guest, may carry to the host. A value of kv has 1 MiB at most.
     pub host_call_bytes_max: usize,
-    /// Handles to resources (streams, pollables) at once, in the guest and in the host each.
+    /// Handles to resources (streams, pollables) at once, in the guest and in the host each. A guest that waits for
+    /// something has two or three.
     pub handles_max: usize,
     /// Drafts. A page of the sync protocol has 100 events, and a run's drafts are never split.
     pub drafts_max: usize,
     /// Bytes of the drafts' names and arguments. A page has 900,000 encoded; the rest is room for its envelope.
     pub draft_bytes_max: usize,
-    /// Different keys that are put or deleted. It bounds the journal's transaction.
+    /// Different keys that are put or deleted. It bounds the journal's transaction, by the contract.
     pub kv_keys_max: usize,
-    /// Bytes of keys and values put, repeats included.
+    /// Bytes of keys and values put, repeats included, by the contract.
     pub kv_bytes_max: usize,
-    /// Bytes of log lines.
+    /// Bytes of log lines, by the contract.
     pub log_bytes_max: usize,
 }
 
@@ -62,8 +68,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For `describe`, which has only to name a few events: a quarter of a run's fuel is ample even for an interpreter
-    /// that starts up.
+    /// For `describe`, which has only to name a few events: a quarter of a run's fuel leaves room for an interpreter that
+    /// starts up.
     pub(super) fn for_describe() -> Self {
         Self {
             fuel_per_run: 50_000_000,

@@ -261,10 +261,10 @@ fn failed<T>(state: &State, error: &wasmtime::Error) -> Called<T> {
     let place = frame.map_or_else(String::new, |name| format!(": {name}"));
     let trapped = one_line(&format!("trapped: {what}{place}"), ERROR_BYTES_MAX);
     if state.memory_refused() {
-        let max = state.limits().memory_bytes_max;
+        let max_mib = state.limits().memory_bytes_max >> 20;
         return Called::Failed {
             ending: Ending::OutOfMemory,
-            error: format!("was denied memory beyond {max} bytes, then {trapped}"),
+            error: format!("was denied memory beyond {max_mib} MiB, then {trapped}"),
         };
     }
     Called::Failed {

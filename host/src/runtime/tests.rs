@@ -4,7 +4,7 @@
 mod bounds;
 mod effects;
 mod loading;
-mod measure;
+mod side_by_side;
 mod virtual_wasi;
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, mpsc};
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, pending};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -50,6 +50,12 @@ const IDLE: Guest = Guest {
     world: "",
 };
 
+/// Never returns.
+const LOOP: &str = "(loop $l (br $l)) (unreachable)";
+
+/// Reads `key`.
+const GET: &str = "(call $kv_get (i32.const 4128) (i32.const 3) (i32.const 8192)) (i32.const 1024)";
+
 impl Guest<'_> {
     fn component(&self) -> Vec<u8> {
         let text = include_str!("tests/guest.wat")
@@ -84,13 +90,24 @@ impl Guest<'_> {
 }
 
 async fn load(bytes: &[u8]) -> Result<Plugin, Error> {
-    Plugin::load(&ENGINE, "guest".parse().expect("a name"), bytes).await
+    sendable(Plugin::load(
+        &ENGINE,
+        "guest".parse().expect("a name"),
+        bytes,
+    ))
+    .await
 }
 
 /// Loads a guest that handles events with `on_event`, and calls it once.
 async fn run(on_event: &str, call: Call) -> RunReport {
     let guest = Guest { on_event, ..IDLE };
-    guest.load().await.expect("a plugin").run(call).await
+    let plugin = guest.load().await.expect("a plugin");
+    sendable(plugin.run(call)).await
+}
+
+/// What can go from thread to thread.
+fn sendable<T: Send>(future: T) -> T {
+    future
 }
 
 /// A call with an event `v1.Said {"text":"hi"}` in place 42, an empty kv and nobody to read the log.
@@ -126,6 +143,13 @@ fn call() -> Call {
     }
 }
 
+/// A call with other limits than the default.
+fn limits(change: impl FnOnce(&mut Limits)) -> Call {
+    let mut call = call();
+    change(&mut call.limits);
+    call
+}
+
 /// A kv in memory.
 #[derive(Default)]
 struct Map(BTreeMap<String, Vec<u8>>);
@@ -151,6 +175,25 @@ impl KvSource for Map {
     }
 }
 
+/// A kv that never answers.
+struct Silent;
+
+impl KvSource for Silent {
+    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
+        pending().boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a str>,
+        _: usize,
+        _: usize,
+    ) -> BoxFuture<'a, Result<KvPage, String>> {
+        pending().boxed()
+    }
+}
+
 struct Unread;
 
 impl LogSink for Unread {
@@ -158,19 +201,19 @@ impl LogSink for Unread {
 }
 
 /// Hands the lines of a log to a test.
-struct Lines(mpsc::Sender<(Level, String)>);
+struct Lines(mpsc::SyncSender<(Level, String)>);
 
 impl LogSink for Lines {
     fn write(&self, level: Level, line: &str) {
         self.0
-            .send((level, line.to_owned()))
-            .expect("the test listens");
+            .try_send((level, line.to_owned()))
+            .expect("the test listens, and there is room");
     }
 }
 
 /// A call whose log can be read.
 fn call_with_log() -> (Call, mpsc::Receiver<(Level, String)>) {
-    let (sender, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::sync_channel(1_000);
     let log = Arc::new(Lines(sender));
     (Call { log, ..call() }, lines)
 }

@@ -92,7 +92,7 @@ fn nextest(binaries: &str, filter: Option<&str>) -> Result<()> {
 
 fn cargo_test(filter: Option<&str>) -> Result<()> {
     let mut cargo = checkout::cargo();
-    cargo.args(["test", "--workspace", "--locked", "--all-targets"]);
+    cargo.args(["test", "--workspace", "--locked"]);
     checkout::run(without_backtraces(&mut cargo).args(filter))
 }
 

@@ -1,22 +1,10 @@
 //! Each limit, and how a run ends that meets it.
 
-use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
-
-use futures_util::future::{join, join_all, pending};
+use std::time::Duration;
 
 use super::*;
 use crate::runtime::Ending;
 use crate::store::RunOutcome;
-
-const LOOP: &str = "(loop $l (br $l)) (unreachable)";
-const GET: &str = "(call $kv_get (i32.const 4128) (i32.const 3) (i32.const 8192)) (i32.const 1024)";
-
-fn limits(change: impl FnOnce(&mut Limits)) -> Call {
-    let mut call = call();
-    change(&mut call.limits);
-    call
-}
 
 /// The ending, and the error of a run that has to be tried again.
 fn failed(report: &RunReport) -> (Ending, &str) {
@@ -42,6 +30,22 @@ async fn an_endless_loop_runs_out_of_fuel() {
         (Ending::OutOfFuel, "ran out of fuel (200M)")
     );
     assert_eq!(report.usage.fuel, 200_000_000);
+}
+
+#[tokio::test]
+async fn no_way_into_a_guest_escapes_its_fuel() {
+    let start = Guest {
+        items: "(func $spin (loop $l (br $l))) (start $spin)",
+        ..IDLE
+    };
+    let error = start.load().await.expect_err("a refusal").to_string();
+    assert!(error.contains("ran out of fuel (50M)"), "{error}");
+    let after = Guest {
+        items: "(func (export \"cabi_post_quartermaster:plugin/on-event@0.1.0#on-event\") (param i32) (loop $l (br $l)))",
+        ..IDLE
+    };
+    let report = after.load().await.expect("a plugin").run(call()).await;
+    assert_eq!(report.ending, Ending::OutOfFuel, "{report:?}");
 }
 
 #[tokio::test]
@@ -73,25 +77,6 @@ async fn a_run_that_computes_for_too_long_is_stopped() {
     );
 }
 
-/// A kv that never answers.
-struct Silent;
-
-impl KvSource for Silent {
-    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
-        pending().boxed()
-    }
-
-    fn list<'a>(
-        &'a self,
-        _: &'a str,
-        _: Option<&'a str>,
-        _: usize,
-        _: usize,
-    ) -> BoxFuture<'a, Result<KvPage, String>> {
-        pending().boxed()
-    }
-}
-
 #[tokio::test]
 async fn a_run_that_waits_for_too_long_is_stopped() {
     let mut call = limits(|limits| limits.run_timeout = Duration::from_millis(20));
@@ -117,7 +102,7 @@ async fn a_guest_that_fails_for_want_of_memory_is_named_so() {
     let (ending, error) = failed(&report);
     assert_eq!(ending, Ending::OutOfMemory, "{error}");
     assert!(
-        error.starts_with("was denied memory beyond 67108864 bytes, then trapped: "),
+        error.starts_with("was denied memory beyond 64 MiB, then trapped: "),
         "{error}"
     );
 }
@@ -220,6 +205,24 @@ async fn one_host_call_carries_only_so_much() {
 }
 
 #[tokio::test]
+async fn a_guest_has_only_so_many_handles() {
+    let guest = Guest {
+        imports: "(import \"[export]test:guest/things\" \"[resource-new]thing\" (func $new (param i32) (result i32)))",
+        on_event: "(local $i i32)
+            (loop $l
+              (drop (call $new (i32.const 1)))
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $l (i32.lt_u (local.get $i) (i32.const 257))))
+            (i32.const 1024)",
+        wit: "interface things { resource thing; }",
+        world: "export things;",
+        ..IDLE
+    };
+    let plugin = guest.load().await.expect("a plugin");
+    assert_trapped(&plugin.run(call()).await, "handle limit exceeded");
+}
+
+#[tokio::test]
 async fn drafts_past_the_limit_are_refused_and_those_before_stay() {
     // Traps unless the 101st commit answers `too-much`.
     let on_event = "(local $i i32)
@@ -283,99 +286,4 @@ async fn a_log_is_kept_in_part() {
     assert_eq!(lines[0], (Level::Warn, "line\\n\\u{1b}[31m".to_owned()));
     assert_eq!(lines.len() as u64 + report.usage.log_lines_dropped, 101);
     assert_eq!(lines.len(), 1 + (65_536 - 10) / 1000);
-}
-
-#[tokio::test]
-async fn a_long_run_lets_others_go_on() {
-    let long = Guest {
-        on_event: LOOP,
-        ..IDLE
-    }
-    .load()
-    .await
-    .expect("a plugin");
-    let quick = IDLE.load().await.expect("a plugin");
-    let started = Instant::now();
-    let long = async {
-        long.run(call()).await;
-        started.elapsed()
-    };
-    let quick = async {
-        quick.run(call()).await;
-        started.elapsed()
-    };
-    let (long, quick) = join(long, quick).await;
-    assert!(
-        quick < long / 2,
-        "the quick run took {quick:?}, the long one {long:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_run_waits_while_all_instances_are_in_use() {
-    let settings = EngineSettings {
-        instances_max: NonZeroU32::new(2).expect("two"),
-        ..EngineSettings::default()
-    };
-    let engine = Engine::new(settings).expect("an engine");
-    let bytes = Guest {
-        on_event: GET,
-        ..IDLE
-    }
-    .component();
-    let name = "guest".parse().expect("a name");
-    let plugin = Plugin::load(&engine, name, &bytes).await.expect("a plugin");
-    let stuck = || {
-        let mut call = limits(|limits| limits.run_timeout = Duration::from_millis(20));
-        call.kv = Arc::new(Silent);
-        plugin.run(call)
-    };
-    let stuck = join_all([stuck(), stuck(), stuck()]);
-    let quick = join_all((0..20).map(|_| plugin.run(call())));
-    let (stuck, quick) = join(stuck, quick).await;
-    assert!(stuck.iter().all(|report| report.ending == Ending::TimedOut));
-    assert!(quick.iter().all(|report| report.ending == Ending::Finished));
-}
-
-#[tokio::test]
-async fn a_thousand_stopped_runs_leave_nothing_behind() {
-    let waiting = Guest {
-        on_event: GET,
-        ..IDLE
-    }
-    .load()
-    .await
-    .expect("a plugin");
-    let looping = Guest {
-        on_event: LOOP,
-        ..IDLE
-    }
-    .load()
-    .await
-    .expect("a plugin");
-    let stopped = |plugin: &Plugin, millis| {
-        let plugin = plugin.clone();
-        let mut call = limits(|limits| limits.run_timeout = Duration::from_millis(millis));
-        call.kv = Arc::new(Silent);
-        async move { plugin.run(call).await.ending }
-    };
-    let mut resident = Vec::new();
-    for _ in 0..3 {
-        for round in 0..10 {
-            let mut runs: Vec<_> = (0..33).map(|run| stopped(&waiting, run % 7)).collect();
-            runs.push(stopped(&looping, round));
-            for ending in join_all(runs).await {
-                assert_eq!(ending, Ending::TimedOut);
-            }
-            // And one that its caller forgets in the middle.
-            let forgotten = tokio::time::timeout(Duration::from_millis(1), stopped(&waiting, 1000));
-            assert!(forgotten.await.is_err());
-        }
-        resident.push(measure::resident_kib());
-    }
-    // The first round fills the pool; tests that run beside this one may take some too.
-    let grown = resident[2].saturating_sub(resident[0]);
-    assert!(grown < 32 << 10, "{grown} KiB more: {resident:?}");
-    let all = join_all((0..64).map(|_| stopped(&waiting, 0))).await;
-    assert_eq!(all.len(), 64);
 }

@@ -63,11 +63,6 @@ async fn every_flipped_byte_is_refused_or_harmless() {
 
 #[tokio::test]
 async fn an_import_that_no_plugin_gets_is_refused_by_name() {
-    let sockets = Guest {
-        imports: "(import \"wasi:sockets/instance-network@0.2.0\" \"instance-network\" (func (result i32)))",
-        wit: "interface unused {}",
-        ..IDLE
-    };
     let refused = |package: &'static str, name: &'static str| async move {
         let wit = format!("package {package} {{ interface {name} {{ f: func(); }} }}");
         let (bare, version) = package.split_once('@').expect("a version");
@@ -76,7 +71,7 @@ async fn an_import_that_no_plugin_gets_is_refused_by_name() {
             imports: &format!("(import \"{import}\" \"f\" (func))"),
             wit: &wit,
             world: &format!("import {import};"),
-            ..sockets
+            ..IDLE
         };
         let error = guest.load().await.expect_err("a refusal");
         let text = error.to_string();
