@@ -27,6 +27,6 @@ pub(crate) fn check_world(component: &[u8], wit: &Path) -> Result<()> {
     let world = resolve
         .select_world(&[package], Some("plugin"))
         .with_context(|| format!("no world `plugin` in {}", wit.display()))?;
-    wit_component::targets(&resolve, world, component)
+    wit_component::targets(&resolve, world, component, true)
         .context("the component does not fit the world `plugin` of wit/")
 }
