@@ -14,6 +14,15 @@ pub(crate) struct Args {
     filter: Option<String>,
 }
 
+/// The packages that are built together. Not the whole workspace: this xtask wants other features of some dependencies,
+/// and wasmtime would be compiled for them once more.
+const HOST: [&str; 4] = [
+    "--package",
+    "quartermaster",
+    "--package",
+    "quartermaster-tests",
+];
+
 /// What was done and how long it took.
 #[derive(Default)]
 struct Phases(Vec<(&'static str, Duration)>);
@@ -42,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn run_phases(phases: &mut Phases, filter: Option<&str>) -> Result<()> {
     phases.run("LiveStore peers", peers::prepare)?;
     phases.run("plugins", || plugins::run(&plugins::Args::default()))?;
-    phases.run("plugins' own tests", || plugin_tests(filter))?;
+    phases.run("tests of plugins and xtask", || small_tests(filter))?;
     phases.run("build", build)?;
     if has_nextest() {
         // Two runs of one build, so that a mistake in a rule shows before the long stories begin.
@@ -59,21 +68,23 @@ fn run_phases(phases: &mut Phases, filter: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// All binaries: the stories start the host's.
+/// Builds the host, the programs of the tests, and all tests, with the features that they have together. `cargo build`
+/// would compile wasmtime once more, as it leaves out what only tests add to its dependencies.
 pub(crate) fn build() -> Result<()> {
-    checkout::run(checkout::cargo().args(["build", "--workspace", "--locked"]))
+    let arguments = ["test", "--quiet", "--no-run", "--locked"];
+    checkout::run(checkout::cargo().args(arguments).args(HOST))
 }
 
 /// What a plugin decides by itself is tested as native code, in its own workspace.
-fn plugin_tests(filter: Option<&str>) -> Result<()> {
+fn small_tests(filter: Option<&str>) -> Result<()> {
     let root = checkout::root();
-    let mut cargo = checkout::cargo();
-    cargo.args(["test", "--quiet", "--locked", "--manifest-path"]);
-    cargo
-        .arg(root.join("plugins/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(root.join("target/guests"));
-    checkout::run(cargo.args(filter))
+    let mut plugins = checkout::cargo();
+    plugins.args(["test", "--quiet", "--locked", "--manifest-path"]);
+    plugins.arg(root.join("plugins/Cargo.toml"));
+    plugins.arg("--target-dir").arg(root.join("target/guests"));
+    checkout::run(plugins.args(filter))?;
+    let xtask = ["test", "--quiet", "--locked", "--package", "xtask"];
+    checkout::run(checkout::cargo().args(xtask).args(filter))
 }
 
 fn has_nextest() -> bool {
@@ -82,7 +93,9 @@ fn has_nextest() -> bool {
 
 fn nextest(binaries: &str, filter: Option<&str>) -> Result<()> {
     let mut cargo = checkout::cargo();
-    cargo.args(["nextest", "run", "--workspace", "--locked", "-E", binaries]);
+    cargo
+        .args(["nextest", "run", "--locked", "-E", binaries])
+        .args(HOST);
     if filter.is_some() {
         // One of the two runs may hold none of the tests that were asked for.
         cargo.arg("--no-tests=pass");
@@ -92,7 +105,7 @@ fn nextest(binaries: &str, filter: Option<&str>) -> Result<()> {
 
 fn cargo_test(filter: Option<&str>) -> Result<()> {
     let mut cargo = checkout::cargo();
-    cargo.args(["test", "--workspace", "--locked"]);
+    cargo.args(["test", "--locked"]).args(HOST);
     checkout::run(without_backtraces(&mut cargo).args(filter))
 }
 
