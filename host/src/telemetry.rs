@@ -1,7 +1,6 @@
 //! What the process says about itself: counters for `/metrics` and log lines. Nothing here opens a socket, starts a
 //! thread or reads a clock; whoever measures hands over the time it took.
 
-mod exposition;
 mod logging;
 mod metrics;
 

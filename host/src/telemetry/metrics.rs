@@ -13,30 +13,34 @@
 //! | `qm_pushes_total` | `outcome` | pushes answered: `accepted`, `server-ahead`, `backend-id-mismatch`, `unknown` |
 //! | `qm_reconnects_total` | | connections opened after the first of a store |
 //!
-//! They are kept here and not in the `metrics` facade, because its Prometheus recorder keeps every sample of a histogram
-//! until somebody scrapes it, or else wants a thread.
+//! `prometheus-client` keeps and renders them, in the OpenMetrics format, which every Prometheus reads.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
 use crate::id::PluginName;
 use crate::store::{PushAnswer, RunOutcome};
-use crate::telemetry::exposition::Exposition;
 
 /// All counters of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
-    stores: [AtomicU64; StoreState::ALL.len()],
-    events: AtomicU64,
-    commits: AtomicU64,
-    reconnects: AtomicU64,
-    pushes: [AtomicU64; PUSH_OUTCOMES.len()],
+    registry: Registry,
+    stores: Family<StateLabel, Gauge>,
+    events: Counter,
+    commits: Counter,
+    pushes: Family<PushLabel, Counter>,
+    reconnects: Counter,
+    families: PluginFamilies,
     /// A lock, because plugins come and go; it is held for a look-up only, and written once for each plugin.
     plugins: RwLock<BTreeMap<PluginName, Arc<PluginCounters>>>,
-    /// All plugins past the limit together.
-    other_plugins: PluginCounters,
 }
 
 /// What a store does now, as far as it is counted; `/health` says more.
@@ -65,15 +69,45 @@ pub struct StoreGauge {
     state: StoreState,
 }
 
+/// What is counted for each plugin, all plugins together.
+#[derive(Debug)]
+struct PluginFamilies {
+    runs: Family<RunLabels, Counter>,
+    seconds: Family<PluginLabel, Histogram, fn() -> Histogram>,
+    fuel: Family<PluginLabel, Counter>,
+    dead_letters: Family<PluginLabel, Counter>,
+}
+
 /// The counters of one plugin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PluginCounters {
-    outcomes: [AtomicU64; RUN_OUTCOMES.len()],
-    fuel: AtomicU64,
-    dead_letters: AtomicU64,
-    /// Runs by the first bound that they did not pass; one more for those past every bound.
-    seconds: [AtomicU64; SECONDS_BOUNDS.len() + 1],
-    micros: AtomicU64,
+    finished: Counter,
+    retry: Counter,
+    reject: Counter,
+    seconds: Histogram,
+    fuel: Counter,
+    dead_letters: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PushLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    plugin: Arc<str>,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabel {
+    plugin: Arc<str>,
 }
 
 /// Plugins with counters of their own. Far more than a folder of plugins holds, and still a page that is scraped at once.
@@ -82,27 +116,53 @@ const PLUGINS_MAX: usize = 500;
 /// The label of all others; no plugin can be called so.
 const OTHER: &str = "_other";
 
-const RUN_OUTCOMES: [&str; 3] = ["finished", "retry", "reject"];
-const PUSH_OUTCOMES: [&str; 4] = ["accepted", "server-ahead", "backend-id-mismatch", "unknown"];
-
-/// From a run that hardly does anything to one at the default limit of 5 seconds: microseconds, and the label.
-const SECONDS_BOUNDS: [(u64, &str); 10] = [
-    (100, "0.0001"),
-    (250, "0.00025"),
-    (1000, "0.001"),
-    (2500, "0.0025"),
-    (10_000, "0.01"),
-    (25_000, "0.025"),
-    (100_000, "0.1"),
-    (250_000, "0.25"),
-    (1_000_000, "1"),
-    (5_000_000, "5"),
+/// From a run that hardly does anything to one at the default limit of 5 seconds.
+const SECONDS_BOUNDS: [f64; 10] = [
+    0.0001, 0.00025, 0.001, 0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0,
 ];
 
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let stores = Family::<StateLabel, Gauge>::default();
+        for state in StoreState::ALL {
+            stores.get_or_create_owned(&state.into());
+        }
+        registry.register("qm_stores", "Stores, by what they do now", stores.clone());
+        let pushes = Family::<PushLabel, Counter>::default();
+        for outcome in PushLabel::ALL {
+            pushes.get_or_create_owned(&PushLabel { outcome });
+        }
+        registry.register("qm_pushes", "Pushes, by answer", pushes.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        Self {
+            stores,
+            events: counter("qm_events", "Events scanned in logs"),
+            commits: counter("qm_commits", "Journal transactions"),
+            pushes,
+            reconnects: counter(
+                "qm_reconnects",
+                "Connections opened after the first of a store",
+            ),
+            families: PluginFamilies::new(&mut registry),
+            plugins: RwLock::default(),
+            registry,
+        }
+    }
+}
+
 impl Metrics {
+    /// The media type of what is rendered.
+    pub const CONTENT_TYPE: &'static str =
+        "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
     /// Counts one more store, until what is returned is dropped.
     pub fn store(self: &Arc<Self>, state: StoreState) -> StoreGauge {
-        self.stores[state as usize].fetch_add(1, Relaxed);
+        self.stores.get_or_create(&state.into()).inc();
         StoreGauge {
             metrics: Arc::clone(self),
             state,
@@ -111,7 +171,7 @@ impl Metrics {
 
     /// Events came from a store's log that were not seen before.
     pub fn events_scanned(&self, events: u64) {
-        self.events.fetch_add(events, Relaxed);
+        self.events.inc_by(events);
     }
 
     /// A run ended after `wall`, having used `fuel`.
@@ -122,143 +182,130 @@ impl Metrics {
         wall: Duration,
         fuel: u64,
     ) {
-        let outcome = match outcome {
-            RunOutcome::Finished { .. } => 0,
-            RunOutcome::Retry { .. } => 1,
-            RunOutcome::Reject { .. } => 2,
+        let counters = self.of_plugin(plugin);
+        match outcome {
+            RunOutcome::Finished { .. } => counters.finished.inc(),
+            RunOutcome::Retry { .. } => counters.retry.inc(),
+            RunOutcome::Reject { .. } => counters.reject.inc(),
         };
-        let micros = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
-        let bucket = SECONDS_BOUNDS.partition_point(|(bound, _)| *bound < micros);
-        self.of_plugin(plugin, |counters| {
-            counters.outcomes[outcome].fetch_add(1, Relaxed);
-            counters.seconds[bucket].fetch_add(1, Relaxed);
-            counters.micros.fetch_add(micros, Relaxed);
-            counters.fuel.fetch_add(fuel, Relaxed);
-        });
+        counters.seconds.observe(wall.as_secs_f64());
+        counters.fuel.inc_by(fuel);
     }
 
     /// A trigger was given up.
     pub fn dead_letter(&self, plugin: &PluginName) {
-        self.of_plugin(plugin, |counters| {
-            counters.dead_letters.fetch_add(1, Relaxed);
-        });
+        self.of_plugin(plugin).dead_letters.inc();
     }
 
     /// A transaction is in a journal.
     pub fn commit_written(&self) {
-        self.commits.fetch_add(1, Relaxed);
+        self.commits.inc();
     }
 
     /// A push was answered.
     pub fn push_answered(&self, answer: &PushAnswer) {
-        let outcome = match answer {
-            PushAnswer::Accepted => 0,
-            PushAnswer::ServerAhead { .. } => 1,
-            PushAnswer::BackendIdMismatch { .. } => 2,
-            PushAnswer::Unknown { .. } => 3,
-        };
-        self.pushes[outcome].fetch_add(1, Relaxed);
+        self.pushes.get_or_create(&answer.into()).inc();
     }
 
     /// A store's connection is open again.
     pub fn reconnected(&self) {
-        self.reconnects.fetch_add(1, Relaxed);
+        self.reconnects.inc();
     }
 
-    /// Everything in Prometheus' text format (`text/plain; version=0.0.4`).
+    /// Everything, as [`Self::CONTENT_TYPE`] says.
     pub fn render(&self) -> String {
-        let mut text = Exposition::default();
-        text.begin("qm_stores", "gauge", "Stores, by what they do now.");
-        for state in StoreState::ALL {
-            let stores = self.stores[state as usize].load(Relaxed);
-            text.sample("qm_stores", &[("state", state.label())], stores);
-        }
-        let mut counter = |name: &str, help: &str, value: &AtomicU64| {
-            text.begin(name, "counter", help);
-            text.sample(name, &[], value.load(Relaxed));
-        };
-        counter("qm_events_total", "Events scanned in logs.", &self.events);
-        counter("qm_commits_total", "Journal transactions.", &self.commits);
-        counter(
-            "qm_reconnects_total",
-            "Connections opened after the first of a store.",
-            &self.reconnects,
-        );
-        text.begin("qm_pushes_total", "counter", "Pushes, by answer.");
-        for (outcome, pushes) in PUSH_OUTCOMES.iter().zip(&self.pushes) {
-            let labels = [("outcome", *outcome)];
-            text.sample("qm_pushes_total", &labels, pushes.load(Relaxed));
-        }
-        self.render_plugins(&mut text);
-        text.finish()
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry).expect("writing to a String does not fail");
+        page
     }
 
-    fn render_plugins(&self, text: &mut Exposition) {
-        let plugins = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
-        let mut plugins: Vec<(&str, &PluginCounters)> = plugins
-            .iter()
-            .map(|(name, counters)| (name.as_str(), counters.as_ref()))
-            .collect();
-        if plugins.len() >= PLUGINS_MAX {
-            plugins.push((OTHER, &self.other_plugins));
-        }
-        text.begin("qm_runs_total", "counter", "Runs, by outcome.");
-        for (plugin, counters) in &plugins {
-            for (outcome, runs) in RUN_OUTCOMES.iter().zip(&counters.outcomes) {
-                let labels = [("plugin", *plugin), ("outcome", *outcome)];
-                text.sample("qm_runs_total", &labels, runs.load(Relaxed));
-            }
-        }
-        text.begin("qm_fuel_total", "counter", "Fuel used by runs.");
-        for (plugin, counters) in &plugins {
-            let fuel = counters.fuel.load(Relaxed);
-            text.sample("qm_fuel_total", &[("plugin", plugin)], fuel);
-        }
-        text.begin("qm_dead_letters_total", "counter", "Triggers given up.");
-        for (plugin, counters) in &plugins {
-            let letters = counters.dead_letters.load(Relaxed);
-            text.sample("qm_dead_letters_total", &[("plugin", plugin)], letters);
-        }
-        text.begin("qm_run_seconds", "histogram", "How long runs took.");
-        for (plugin, counters) in &plugins {
-            counters.render_seconds(plugin, text);
-        }
-    }
-
-    fn of_plugin(&self, plugin: &PluginName, count: impl FnOnce(&PluginCounters)) {
-        // A thread that panicked with the lock in hand left nothing half done: counters are single numbers.
+    fn of_plugin(&self, plugin: &PluginName) -> Arc<PluginCounters> {
+        // A thread that panicked with the lock in hand left nothing half done: an entry is there or not.
         let known = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = known.get(plugin) {
-            return count(counters);
+            return Arc::clone(counters);
         }
         drop(known);
         let mut known = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() < PLUGINS_MAX || known.contains_key(plugin) {
-            count(known.entry(plugin.clone()).or_default());
+            let new = || self.families.of(plugin.as_str()).into();
+            Arc::clone(known.entry(plugin.clone()).or_insert_with(new))
         } else {
-            count(&self.other_plugins);
+            self.families.of(OTHER).into()
         }
     }
 }
 
-impl PluginCounters {
-    fn render_seconds(&self, plugin: &str, text: &mut Exposition) {
-        let bounds = SECONDS_BOUNDS.iter().map(|(_, label)| *label);
-        let mut runs = 0;
-        for (bound, bucket) in bounds.chain(["+Inf"]).zip(&self.seconds) {
-            runs += bucket.load(Relaxed);
-            let labels = [("plugin", plugin), ("le", bound)];
-            text.sample("qm_run_seconds_bucket", &labels, runs);
+impl PluginFamilies {
+    fn new(registry: &mut Registry) -> Self {
+        let families = Self {
+            runs: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS_BOUNDS)),
+            fuel: Family::default(),
+            dead_letters: Family::default(),
+        };
+        registry.register("qm_runs", "Runs, by outcome", families.runs.clone());
+        registry.register(
+            "qm_run_seconds",
+            "How long runs took",
+            families.seconds.clone(),
+        );
+        registry.register("qm_fuel", "Fuel used by runs", families.fuel.clone());
+        registry.register(
+            "qm_dead_letters",
+            "Triggers given up",
+            families.dead_letters.clone(),
+        );
+        families
+    }
+
+    /// The counters of one plugin; from then on all of them are rendered, be they 0.
+    fn of(&self, plugin: &str) -> PluginCounters {
+        let plugin: Arc<str> = plugin.into();
+        let label = PluginLabel {
+            plugin: Arc::clone(&plugin),
+        };
+        let runs = |outcome| {
+            let plugin = Arc::clone(&plugin);
+            self.runs
+                .get_or_create_owned(&RunLabels { plugin, outcome })
+        };
+        PluginCounters {
+            finished: runs("finished"),
+            retry: runs("retry"),
+            reject: runs("reject"),
+            seconds: self.seconds.get_or_create_owned(&label),
+            fuel: self.fuel.get_or_create_owned(&label),
+            dead_letters: self.dead_letters.get_or_create_owned(&label),
         }
-        let labels = [("plugin", plugin)];
-        let seconds = Duration::from_micros(self.micros.load(Relaxed)).as_secs_f64();
-        text.sample("qm_run_seconds_sum", &labels, seconds);
-        text.sample("qm_run_seconds_count", &labels, runs);
+    }
+}
+
+impl PushLabel {
+    const ALL: [&'static str; 4] = ["accepted", "server-ahead", "backend-id-mismatch", "unknown"];
+}
+
+impl From<&PushAnswer> for PushLabel {
+    fn from(answer: &PushAnswer) -> Self {
+        let [accepted, server_ahead, backend_id_mismatch, unknown] = Self::ALL;
+        let outcome = match answer {
+            PushAnswer::Accepted => accepted,
+            PushAnswer::ServerAhead { .. } => server_ahead,
+            PushAnswer::BackendIdMismatch { .. } => backend_id_mismatch,
+            PushAnswer::Unknown { .. } => unknown,
+        };
+        Self { outcome }
+    }
+}
+
+impl From<StoreState> for StateLabel {
+    fn from(state: StoreState) -> Self {
+        let state = state.label();
+        Self { state }
     }
 }
 
 impl StoreState {
-    /// In the order of their declaration: a state is its own index.
     const ALL: [Self; 7] = [
         Self::Connecting,
         Self::CatchingUp,
@@ -286,15 +333,15 @@ impl StoreState {
 impl StoreGauge {
     /// The store does something else now.
     pub fn set(&mut self, state: StoreState) {
-        self.metrics.stores[self.state as usize].fetch_sub(1, Relaxed);
-        self.metrics.stores[state as usize].fetch_add(1, Relaxed);
+        self.metrics.stores.get_or_create(&self.state.into()).dec();
+        self.metrics.stores.get_or_create(&state.into()).inc();
         self.state = state;
     }
 }
 
 impl Drop for StoreGauge {
     fn drop(&mut self) {
-        self.metrics.stores[self.state as usize].fetch_sub(1, Relaxed);
+        self.metrics.stores.get_or_create(&self.state.into()).dec();
     }
 }
 
@@ -342,10 +389,10 @@ mod tests {
                 "qm_runs_total{plugin=\"echo\",outcome=\"reject\"} 0",
                 "qm_fuel_total{plugin=\"echo\"} 60",
                 "qm_dead_letters_total{plugin=\"echo\"} 1",
-                "qm_run_seconds_bucket{plugin=\"echo\",le=\"0.0001\"} 1",
-                "qm_run_seconds_bucket{plugin=\"echo\",le=\"0.00025\"} 2",
-                "qm_run_seconds_bucket{plugin=\"echo\",le=\"5\"} 2",
-                "qm_run_seconds_bucket{plugin=\"echo\",le=\"+Inf\"} 3",
+                "qm_run_seconds_bucket{le=\"0.0001\",plugin=\"echo\"} 1",
+                "qm_run_seconds_bucket{le=\"0.00025\",plugin=\"echo\"} 2",
+                "qm_run_seconds_bucket{le=\"5.0\",plugin=\"echo\"} 2",
+                "qm_run_seconds_bucket{le=\"+Inf\",plugin=\"echo\"} 3",
                 "qm_run_seconds_sum{plugin=\"echo\"} 7.000201",
                 "qm_run_seconds_count{plugin=\"echo\"} 3",
                 "qm_events_total 5",
@@ -361,14 +408,18 @@ mod tests {
 
     #[test]
     fn the_table_above_names_every_metric() {
-        let text = Metrics::default().render();
-        let rendered = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let metrics = Metrics::default();
+        metrics.dead_letter(&plugin("echo"));
+        let text = metrics.render();
+        let rendered = text.lines().filter_map(|line| {
+            let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            Some(format!("{name}{suffix}"))
+        });
         let documented = include_str!("metrics.rs")
             .lines()
-            .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next());
-        let sorted = |mut names: Vec<&str>| {
+            .filter_map(|line| Some(line.strip_prefix("//! | `")?.split('`').next()?.to_owned()));
+        let sorted = |mut names: Vec<String>| {
             names.sort_unstable();
             names.join(" ")
         };
