@@ -61,9 +61,8 @@ async fn readyz(State(site): State<Site>) -> Response {
 }
 
 async fn metrics(State(site): State<Site>) -> Response {
-    let content_type = "text/plain; version=0.0.4; charset=utf-8";
     (
-        [(header::CONTENT_TYPE, content_type)],
+        [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)],
         site.metrics.render(),
     )
         .into_response()
