@@ -222,11 +222,12 @@ impl StoreActor {
 fn end_of(error: journal::Error) -> End {
     let reason = error.to_string().into();
     match error {
-        journal::Error::Closed => End::Stopped,
         journal::Error::Disk { .. }
         | journal::Error::Fenced { .. }
         | journal::Error::Other { .. } => End::Fault(reason),
-        journal::Error::Locked { .. }
+        // It is shut down after the stores, so its thread has died of a mistake of ours. The others go on.
+        journal::Error::Closed
+        | journal::Error::Locked { .. }
         | journal::Error::Newer { .. }
         | journal::Error::Foreign { .. }
         | journal::Error::Corrupt { .. } => End::Fatal(reason),

@@ -72,8 +72,9 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
-    /// The journal was shut down. Reaction: stop.
-    #[error("the journal is shut down")]
+    /// The journal was shut down, or its thread has died of a mistake of ours. Reaction: stop until the process is started
+    /// again.
+    #[error("the journal's thread has ended; restart the server")]
     Closed,
     /// None of the above; most likely a mistake of ours. Reaction: report it.
     #[error("journal {path}: {reason}", path = .path.display())]
