@@ -99,7 +99,7 @@ enum End {
     /// Begin again after a while.
     Fault(Arc<str>),
     /// It cannot begin again before somebody has looked.
-    Fatal(Arc<str>),
+    Fatal(StoreState, Arc<str>),
 }
 
 impl StoreActor {
@@ -143,9 +143,9 @@ impl StoreActor {
                     warn!(store = %self.spec.id, %reason, ?wait, "store failed; begins again");
                     (StoreState::BackingOff, reason, now + wait)
                 }
-                End::Fatal(reason) => {
+                End::Fatal(state, reason) => {
                     error!(store = %self.spec.id, %reason, "store stopped");
-                    (StoreState::Stopped, reason, Timestamp::NEVER)
+                    (state, reason, Timestamp::NEVER)
                 }
             };
             if self.rest(state, Some(reason), until).await {
@@ -225,12 +225,12 @@ fn end_of(error: journal::Error) -> End {
         journal::Error::Disk { .. }
         | journal::Error::Fenced { .. }
         | journal::Error::Other { .. } => End::Fault(reason),
+        journal::Error::Corrupt { .. } => End::Fatal(StoreState::Quarantined, reason),
         // It is shut down after the stores, so its thread has died of a mistake of ours. The others go on.
         journal::Error::Closed
         | journal::Error::Locked { .. }
         | journal::Error::Newer { .. }
-        | journal::Error::Foreign { .. }
-        | journal::Error::Corrupt { .. } => End::Fatal(reason),
+        | journal::Error::Foreign { .. } => End::Fatal(StoreState::Stopped, reason),
     }
 }
 

@@ -58,7 +58,7 @@ pub enum StoreState {
     BackingOff,
     /// Stopped until somebody looks.
     Stopped,
-    /// Its journal is damaged and was set aside.
+    /// Its journal is damaged; nothing runs on it, and it is left as it is.
     Quarantined,
 }
 
