@@ -139,7 +139,7 @@ async fn a_thousand_reconnects_leave_no_memory_behind() -> Result<()> {
     // Of 700 reconnects: 1.5 KB each would be found. A leaked socket has buffers of several times that.
     const GROWTH_MAX_BYTES: u64 = 1024 * 1024;
 
-    let eager = "timing.reconnect = { first = \"2ms\", longest = \"20ms\" }";
+    let eager = "timing.reconnect = { first = \"10ms\", longest = \"20ms\" }";
     let (scene, proxy) = behind_proxy(&["echo"], eager).await?;
     let mut settled = 0;
     for number in 1..=RECONNECTS {
