@@ -2,6 +2,9 @@
 //! checked in one go and every mistake is told with its file, line and key; a mistake in one store's part costs only
 //! that store. A [`Config`] comes out of [`load`] and from nowhere else.
 //!
+//! figment lays the sources over each other and knows which of them a value is from; its line is known from the spans of
+//! `toml`. Values are not deserialized but read key by key, because deserializing ends with the first mistake.
+//!
 //! `config/README.md` documents every key; a test holds it to the list in `keys`.
 
 mod document;
@@ -9,6 +12,7 @@ mod environment;
 mod fields;
 mod files;
 mod keys;
+mod layer;
 mod load;
 mod problem;
 mod quantity;

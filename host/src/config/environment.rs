@@ -1,8 +1,10 @@
 //! The variables that the configuration may use: those of the process, and below them those of a `.env` file. The
 //! process's own environment is never changed.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,19 +51,33 @@ impl Environment {
     pub fn of_dotenv(file: &str, text: &str) -> Self {
         let file: Arc<str> = file.into();
         let mut environment = Self::default();
-        for (index, line) in text.lines().enumerate() {
-            let place = Place::File {
-                file: Arc::clone(&file),
-                line: Some(index + 1),
-            };
-            match parse_line(line) {
-                Ok(None) => {}
-                Ok(Some((name, value))) => {
+        // With a line break at the end the last line may end with blanks too.
+        let text = format!("{text}\n");
+        let line = Cell::new(0);
+        let lines = Lines {
+            rest: text.as_bytes(),
+            line: &line,
+        };
+        for item in dotenvy::from_read_iter(lines) {
+            match item {
+                Ok((name, value)) => {
+                    let place = Place::in_file(&file, Some(line.get()));
                     let text = Some(value);
                     let variable = Variable { place, text };
-                    environment.variables.insert(name.to_owned(), variable);
+                    environment.variables.insert(name, variable);
                 }
-                Err(wrong) => environment.problems.push(wrong.at(place, None, None)),
+                Err(error) => {
+                    // A quote that is not closed takes all lines that follow.
+                    let lines = if let dotenvy::Error::LineParse(text, _) = &error {
+                        text.lines().count().max(1)
+                    } else {
+                        1
+                    };
+                    let place = Place::in_file(&file, Some(line.get() + 1 - lines));
+                    let wrong = Wrong::new("expected NAME=value, or a comment that starts with #")
+                        .hint("a value with blanks, quotes, $ or \\ stands in single quotes");
+                    environment.problems.push(wrong.at(place, None, None));
+                }
             }
         }
         environment
@@ -101,64 +117,22 @@ impl Environment {
     }
 }
 
-/// One line of a `.env` file: `NAME=value`, maybe after `export`. Nothing is substituted in a value.
-fn parse_line(line: &str) -> Result<Option<(&str, String)>, Wrong> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return Ok(None);
-    }
-    let line = line.strip_prefix("export ").map_or(line, str::trim_start);
-    let expected = || Wrong::new("expected NAME=value, or a comment that starts with #");
-    let (name, value) = line.split_once('=').ok_or_else(expected)?;
-    let name = name.trim_end();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || !name.chars().all(allowed) {
-        return Err(expected());
-    }
-    Ok(Some((name, parse_value(value.trim_start())?)))
+/// Hands out one line with each reading, so that whoever reads lines is never ahead of `line`.
+struct Lines<'a> {
+    rest: &'a [u8],
+    line: &'a Cell<usize>,
 }
 
-/// A value: bare up to a comment, in single quotes as it is, in double quotes with `\n`, `\"` and `\\`.
-fn parse_value(text: &str) -> Result<String, Wrong> {
-    let unclosed = || {
-        Wrong::new("a quote is opened and not closed in the same line")
-            .hint("write line breaks as \\n in double quotes, or keep the value in a file and refer to it with file:")
-    };
-    let (value, rest) = if let Some(text) = text.strip_prefix('\'') {
-        let (value, rest) = text.split_once('\'').ok_or_else(unclosed)?;
-        (value.to_owned(), rest)
-    } else if let Some(text) = text.strip_prefix('"') {
-        unescape(text).ok_or_else(unclosed)?
-    } else {
-        let end = if text.starts_with('#') {
-            Some(0)
-        } else {
-            text.find(" #")
+impl Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let (read, ended) = match self.rest.iter().position(|byte| *byte == b'\n') {
+            Some(end) if end < buffer.len() => (end + 1, 1),
+            Some(_) | None => (self.rest.len().min(buffer.len()), 0),
         };
-        (text[..end.unwrap_or(text.len())].trim_end().to_owned(), "")
-    };
-    match rest.trim_start() {
-        "" => Ok(value),
-        rest if rest.starts_with('#') => Ok(value),
-        _ => Err(Wrong::new("something follows the closing quote")),
+        let (now, rest) = self.rest.split_at(read);
+        buffer[..read].copy_from_slice(now);
+        self.rest = rest;
+        self.line.set(self.line.get() + ended);
+        Ok(read)
     }
-}
-
-/// What stands before the closing double quote, and what behind it.
-fn unescape(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    while let Some((offset, c)) = chars.next() {
-        match c {
-            '"' => return Some((value, &text[offset + 1..])),
-            '\\' => match chars.next()?.1 {
-                'n' => value.push('\n'),
-                't' => value.push('\t'),
-                c @ ('"' | '\\' | '$') => value.push(c),
-                c => value.extend(['\\', c]),
-            },
-            c => value.push(c),
-        }
-    }
-    None
 }

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::document::{self, Table};
+use crate::config::document::{self, Document};
 use crate::config::problem::{Place, Problem, Wrong};
 
 /// Where the configuration is.
@@ -24,7 +24,7 @@ pub enum Location {
 #[derive(Default)]
 pub(super) struct Files {
     /// The main file's content; empty if there is none, nothing if it cannot be used.
-    pub(super) main: Option<Table>,
+    pub(super) main: Option<Document>,
     /// The files of `stores/`, sorted by name.
     pub(super) stores: Vec<StoreFile>,
     /// What is wrong with the main file or the folder.
@@ -40,7 +40,7 @@ pub(super) struct StoreFile {
     /// Its path.
     pub(super) file: Arc<str>,
     /// Its content.
-    pub(super) content: Result<Table, Vec<Problem>>,
+    pub(super) content: Result<Document, Vec<Problem>>,
 }
 
 /// No hand-written file comes near it, and reading it takes a few milliseconds.
@@ -63,7 +63,7 @@ impl Location {
     /// Reads all of it.
     pub(super) fn read(&self) -> Files {
         let mut files = Files {
-            main: Some(Table::new()),
+            main: Some(Document::default()),
             ..Files::default()
         };
         match self {
@@ -94,7 +94,7 @@ impl Location {
 impl Files {
     fn read_main(&mut self, path: &Path) {
         match read_document(path) {
-            Ok(table) => self.main = Some(table),
+            Ok(document) => self.main = Some(document),
             Err(problems) => {
                 self.main = None;
                 self.problems.extend(problems);
@@ -140,13 +140,13 @@ impl Files {
     }
 
     fn refuse(&mut self, path: &Path, message: &str) {
-        let place = Place::of_file(&path.display().to_string().into());
+        let place = Place::in_file(&path.display().to_string().into(), None);
         self.problems
             .push(Wrong::new(message).at(place, None, None));
     }
 }
 
-fn read_document(path: &Path) -> Result<Table, Vec<Problem>> {
+fn read_document(path: &Path) -> Result<Document, Vec<Problem>> {
     let file: Arc<str> = path.display().to_string().into();
     let text = read(path, &file).map_err(|problem| vec![problem])?;
     document::parse(&file, &text)
@@ -154,7 +154,7 @@ fn read_document(path: &Path) -> Result<Table, Vec<Problem>> {
 
 /// The text of a regular file of reasonable size. `file` is the path as it is to be shown.
 pub(super) fn read(path: &Path, file: &Arc<str>) -> Result<String, Problem> {
-    let whole = |message: String| Wrong::new(message).at(Place::of_file(file), None, None);
+    let whole = |message: String| Wrong::new(message).at(Place::in_file(file, None), None, None);
     let unreadable = |error: std::io::Error| match error.kind() == ErrorKind::NotFound {
         true => whole("expected a file, found nothing by this name".to_owned()),
         false => whole(format!("cannot be read: {error}")),
@@ -180,10 +180,8 @@ pub(super) fn read(path: &Path, file: &Arc<str>) -> Result<String, Problem> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let place = Place::File {
-            file: Arc::clone(file),
-            line: Some(1 + valid.iter().filter(|byte| **byte == b'\n').count()),
-        };
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let place = Place::in_file(file, Some(line));
         Wrong::expected("UTF-8 text", "other bytes").at(place, None, None)
     })
 }

@@ -4,12 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::config::document::{Node, Table, Value};
-use crate::config::fields::{Context, Fields, quoted};
+use figment::Figment;
+use figment::value::Value;
+
+use crate::config::document::{Document, kind};
+use crate::config::fields::{Context, Fields, join};
 use crate::config::files::{Location, StoreFile};
 use crate::config::keys::{MAIN, SERVER, STORE, STORE_IDS};
+use crate::config::layer::{self, Layer};
 use crate::config::problem::{Place, Problem, Refused, Wrong};
-use crate::config::read::{self, StoreValues};
+use crate::config::read;
 use crate::config::types::{Config, Server, StoreConfig};
 use crate::config::{Environment, variables};
 use crate::id::StoreId;
@@ -34,7 +38,7 @@ pub(super) struct Declared {
     /// The key of its table; empty if it has a file of its own.
     key: String,
     /// What is said about it; none if that cannot be read and was reported.
-    pub(super) table: Option<Table>,
+    pub(super) layers: Option<Figment>,
 }
 
 /// The most stores that one process is built for, with room; a runaway generator of files ends here.
@@ -50,6 +54,9 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
     let files = location.read();
     let mut context = Context {
         environment,
+        lines: BTreeMap::new(),
+        layers: Figment::new(),
+        defaults: Figment::new(),
         store: None,
         problems: [files.problems, environment.problems().to_vec()].concat(),
     };
@@ -57,11 +64,13 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
     let complete = files.main.is_some();
     let mut main = files.main.unwrap_or_default();
     let mut stores = declared_in_main(&mut main, &mut context);
+    context.layers = Figment::from(Layer::main(&main.file, main.table));
+    context.lines.insert(main.file, main.lines);
     stores.extend(declared_in_files(files.stores, &mut context));
     stores.extend(declared_in_environment(&stores, &mut context));
-    variables::apply(&mut main, &mut stores, &mut context);
+    variables::apply(&mut stores, &mut context);
 
-    let (server, defaults, default_sync) = read_main(&main, &mut context);
+    let server = read_main(&mut context);
     refuse_collisions(&stores, &mut context);
     if stores.len() > STORES_MAX {
         let text = format!(
@@ -74,10 +83,9 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
             .push(Wrong::new(text).at(place, None, None));
         stores.truncate(STORES_MAX);
     }
-    let sync_expected = complete && !default_sync;
     let stores = stores
         .iter()
-        .filter_map(|store| read_store(store, &defaults, sync_expected, &mut context))
+        .filter_map(|store| read_store(store, complete, &mut context))
         .collect();
     finish(server, stores, context.problems, files.notes)
 }
@@ -105,27 +113,33 @@ fn finish(
 }
 
 /// Takes `[stores.<id>]` out of the main file.
-fn declared_in_main(main: &mut Table, context: &mut Context<'_>) -> Vec<Declared> {
-    let Some(node) = main.remove("stores") else {
+fn declared_in_main(main: &mut Document, context: &mut Context<'_>) -> Vec<Declared> {
+    let Some(stores) = main.table.remove("stores") else {
         return Vec::new();
     };
-    let Value::Table(stores) = node.value else {
-        let wrong = Wrong::expected("a table for each store, such as [stores.shop]", node.kind());
-        context.report(&node.place, "stores", wrong);
+    let place = |path: &str| Place::in_file(&main.file, main.lines.get(path).copied());
+    let Value::Dict(_, stores) = stores else {
+        let found = kind(&stores);
+        let wrong = Wrong::expected("a table for each store, such as [stores.shop]", found);
+        context.refuse(&place("stores"), "stores", wrong);
         return Vec::new();
     };
     let mut declared = Vec::new();
-    for (name, Node { place, value }) in stores {
-        let key = format!("stores.{}", quoted(&name));
-        context.store = Some(name.as_str().into());
-        let node = Node { place, value };
-        let table = context.table(&node, &key).cloned();
-        let place = node.place;
+    for (name, value) in stores {
+        let key = join("stores", &name);
+        let place = place(&key);
+        let found = kind(&value);
+        let table = value.into_dict();
+        if table.is_none() {
+            context.store = Some(name.as_str().into());
+            context.refuse(&place, &key, Wrong::expected("a table", found));
+        }
+        let layers = table.map(|table| Figment::from(Layer::store(&main.file, table)));
         declared.push(Declared {
             name,
             place,
             key,
-            table,
+            layers,
         });
     }
     context.store = None;
@@ -140,20 +154,25 @@ fn declared_in_files(files: Vec<StoreFile>, context: &mut Context<'_>) -> Vec<De
         content,
     } in files
     {
-        let table = content.map_err(|problems| {
-            let store: Arc<str> = name.as_str().into();
-            context
-                .problems
-                .extend(problems.into_iter().map(|problem| Problem {
-                    store: Some(Arc::clone(&store)),
-                    ..problem
-                }));
-        });
+        let layers = match content {
+            Ok(Document { table, lines, .. }) => {
+                context.lines.insert(Arc::clone(&file), lines);
+                Some(Figment::from(Layer::store(&file, table)))
+            }
+            Err(mut problems) => {
+                let store: Arc<str> = name.as_str().into();
+                problems
+                    .iter_mut()
+                    .for_each(|problem| problem.store = Some(Arc::clone(&store)));
+                context.problems.extend(problems);
+                None
+            }
+        };
         declared.push(Declared {
             name,
-            place: Place::of_file(&file),
+            place: Place::in_file(&file, None),
             key: String::new(),
-            table: table.ok(),
+            layers,
         });
     }
     declared
@@ -176,68 +195,54 @@ fn declared_in_environment(declared: &[Declared], context: &mut Context<'_>) -> 
         .into_iter()
         .filter(|name| !known.contains(name.as_str()))
         .map(|name| Declared {
-            key: format!("stores.{}", quoted(&name)),
+            key: join("stores", &name),
             name,
             place: variable.place.clone(),
-            table: Some(Table::new()),
+            layers: Some(Figment::new()),
         })
         .collect()
 }
 
-/// The process, what holds for all stores, and whether that includes a backend.
-fn read_main(main: &Table, context: &mut Context<'_>) -> (Server, StoreValues, bool) {
-    let fields = Fields::new(main, "", MAIN, context);
+/// The process. What holds for all stores is checked here, once, and kept to lie below each.
+fn read_main(context: &mut Context<'_>) -> Server {
+    let main = layer::table(&context.layers);
+    let fields = Fields::new(&main, "", MAIN, context);
     let server = fields
         .section("server", SERVER, context)
         .map(|fields| read::server(&fields, context));
-    let defaults = fields.section("defaults", STORE, context);
-    let sync = defaults
-        .as_ref()
-        .is_some_and(|fields| fields.get("sync").is_some());
-    let defaults = defaults.map(|fields| read::store(&fields, StoreValues::default(), context));
-    (
-        server.unwrap_or_default(),
-        defaults.unwrap_or_default(),
-        sync,
-    )
+    if let Some(fields) = fields.section("defaults", STORE, context) {
+        read::store(&fields, context);
+    }
+    context.defaults = context.layers.focus("defaults");
+    server.unwrap_or_default()
 }
 
 /// One store; none if it has no id or no backend. Its problems are recorded under its name.
 fn read_store(
     store: &Declared,
-    defaults: &StoreValues,
     sync_expected: bool,
     context: &mut Context<'_>,
 ) -> Option<StoreConfig> {
     context.store = Some(store.name.as_str().into());
-    let found = read_declared(store, defaults, sync_expected, context);
-    context.store = None;
-    found
-}
-
-fn read_declared(
-    store: &Declared,
-    defaults: &StoreValues,
-    sync_expected: bool,
-    context: &mut Context<'_>,
-) -> Option<StoreConfig> {
     let id = store.name.parse::<StoreId>();
     if let Err(error) = &id {
         let mut wrong = Wrong::new(error.to_string());
         if store.key.is_empty() {
             wrong = wrong.hint("rename the file");
         }
-        refuse(store, wrong, context);
+        context.refuse(&store.place, &store.key, wrong);
     }
-    let fields = Fields::new(store.table.as_ref()?, &store.key, STORE, context);
+    context.layers = Figment::from(&context.defaults).merge(store.layers.as_ref()?);
+    let table = layer::table(&context.layers);
+    let fields = Fields::new(&table, &store.key, STORE, context);
     if sync_expected && fields.get("sync").is_none() {
         let wrong = Wrong::new("missing").hint(
             "set it here or in [defaults], to the URL of a LiveStore backend such as \
              \"wss://sync.example.com\"",
         );
-        context.report(&store.place, fields.key("sync"), wrong);
+        context.refuse(&store.place, &fields.path("sync"), wrong);
     }
-    let values = read::store(&fields, defaults.clone(), context);
+    let values = read::store(&fields, context);
     Some(StoreConfig {
         id: id.ok()?,
         sync: values.sync?,
@@ -274,15 +279,8 @@ fn refuse_collisions(stores: &[Declared], context: &mut Context<'_>) {
                 .hint("rename one of them"),
             };
             context.store = Some(store.name.as_str().into());
-            refuse(store, wrong, context);
+            context.refuse(&store.place, &store.key, wrong);
         }
     }
     context.store = None;
-}
-
-/// Reports what is wrong with a store as a whole.
-fn refuse(store: &Declared, wrong: Wrong, context: &mut Context<'_>) {
-    let key = Some(store.key.clone()).filter(|key| !key.is_empty());
-    let problem = wrong.at(store.place.clone(), key, context.store.clone());
-    context.problems.push(problem);
 }

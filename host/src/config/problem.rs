@@ -52,12 +52,10 @@ pub struct Refused {
 pub(super) struct Wrong(String);
 
 impl Place {
-    /// A file as a whole.
-    pub(super) fn of_file(file: &Arc<str>) -> Self {
-        Self::File {
-            file: Arc::clone(file),
-            line: None,
-        }
+    /// A line of a file, or the file as a whole.
+    pub(super) fn in_file(file: &Arc<str>, line: Option<usize>) -> Self {
+        let file = Arc::clone(file);
+        Self::File { file, line }
     }
 }
 

@@ -4,7 +4,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::document::{Node, Value};
+use figment::value::Value;
+
+use crate::config::document::found;
 use crate::config::problem::Wrong;
 
 /// Units and what each is worth.
@@ -20,84 +22,77 @@ const SIZE: Units = &[
 const COUNT: Units = &[("", 1), ("k", 1000), ("M", 1_000_000), ("G", 1_000_000_000)];
 
 /// A duration of `millis` milliseconds.
-pub(super) fn duration(node: &Node, millis: RangeInclusive<u64>) -> Result<Duration, Wrong> {
+pub(super) fn duration(written: &Value, millis: RangeInclusive<u64>) -> Result<Duration, Wrong> {
     let (low, high) = (
         write(*millis.start(), DURATION),
         write(*millis.end(), DURATION),
     );
     let wrong = || {
         let expected = format!("a duration from {low:?} to {high:?}, such as \"5s\" or \"250ms\"");
-        Wrong::expected(expected, node.found())
+        Wrong::expected(expected, found(written))
     };
-    if let Value::Integer(number) = node.value {
+    if let Some(number) = written.to_i128() {
         return Err(wrong().hint(format_args!(
             "write the unit: \"{number}s\" or \"{number}ms\""
         )));
     }
-    let value = parse(node, DURATION).filter(|value| millis.contains(value));
+    let value = parse(written, DURATION).filter(|value| millis.contains(value));
     value.map(Duration::from_millis).ok_or_else(wrong)
 }
 
 /// A number of bytes.
-pub(super) fn size(node: &Node, bytes: RangeInclusive<u64>) -> Result<u64, Wrong> {
+pub(super) fn size(written: &Value, bytes: RangeInclusive<u64>) -> Result<u64, Wrong> {
     let (low, high) = (write(*bytes.start(), SIZE), write(*bytes.end(), SIZE));
     let wrong = || {
         let expected = format!("a size from {low:?} to {high:?}, such as \"64MiB\"");
-        Wrong::expected(expected, node.found())
+        Wrong::expected(expected, found(written))
     };
-    if let Value::Integer(number) = node.value {
+    if let Some(number) = written.to_i128() {
         return Err(wrong().hint(format_args!(
             "write the unit: \"{number}B\" or \"{number}MiB\""
         )));
     }
-    let value = parse(node, SIZE).filter(|value| bytes.contains(value));
-    value.ok_or_else(|| match &node.value {
-        Value::Text(text) if text.ends_with(['k', 'K', 'M', 'G']) || text.ends_with("MB") => {
+    let value = parse(written, SIZE).filter(|value| bytes.contains(value));
+    value.ok_or_else(|| match written.as_str() {
+        Some(text) if text.ends_with(['k', 'K', 'M', 'G']) || text.ends_with("MB") => {
             wrong().hint("units are B, KiB, MiB and GiB (1MiB is 1024KiB)")
         }
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Boolean(_)
-        | Value::List(_)
-        | Value::Table(_) => wrong(),
+        Some(_) | None => wrong(),
     })
 }
 
 /// A number of things that makes no sense as 0.
-pub(super) fn positive(node: &Node) -> Result<u64, Wrong> {
-    parse(node, COUNT)
+pub(super) fn positive(written: &Value) -> Result<u64, Wrong> {
+    parse(written, COUNT)
         .filter(|count| *count > 0)
-        .ok_or_else(|| Wrong::expected("a positive count such as \"200M\"", node.found()))
+        .ok_or_else(|| Wrong::expected("a positive count such as \"200M\"", found(written)))
 }
 
 /// A number of things within bounds.
-pub(super) fn count(node: &Node, counts: RangeInclusive<u32>) -> Result<u32, Wrong> {
-    parse(node, COUNT)
+pub(super) fn count(written: &Value, counts: RangeInclusive<u32>) -> Result<u32, Wrong> {
+    parse(written, COUNT)
         .and_then(|count| u32::try_from(count).ok())
         .filter(|count| counts.contains(count))
         .ok_or_else(|| {
             let expected = format!("a count from {} to {}", counts.start(), counts.end());
-            Wrong::expected(expected, node.found())
+            Wrong::expected(expected, found(written))
         })
 }
 
 /// Digits, maybe in groups joined by `_`, and a unit. None if it is anything else or does not fit.
-fn parse(node: &Node, units: Units) -> Option<u64> {
-    match &node.value {
-        Value::Integer(integer) => u64::try_from(*integer).ok(),
-        Value::Text(text) => {
-            let digits_end = text
-                .find(|c: char| !c.is_ascii_digit() && c != '_')
-                .unwrap_or(text.len());
-            let (number, unit) = text.split_at(digits_end);
-            let (_, worth) = units.iter().find(|(name, _)| *name == unit)?;
-            let grouped = !number.split('_').any(str::is_empty);
-            let number: u64 = grouped.then(|| number.replace('_', ""))?.parse().ok()?;
-            number.checked_mul(*worth)
-        }
-        Value::Float(_) | Value::Boolean(_) | Value::List(_) | Value::Table(_) => None,
+fn parse(written: &Value, units: Units) -> Option<u64> {
+    if let Some(integer) = written.to_i128() {
+        return u64::try_from(integer).ok();
     }
+    let text = written.as_str()?;
+    let digits_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits_end);
+    let (_, worth) = units.iter().find(|(name, _)| *name == unit)?;
+    let grouped = !number.split('_').any(str::is_empty);
+    let number: u64 = grouped.then(|| number.replace('_', ""))?.parse().ok()?;
+    number.checked_mul(*worth)
 }
 
 /// The amount in the largest unit that divides it.
@@ -111,19 +106,8 @@ fn write(amount: u64, units: Units) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::problem::Place;
-
-    fn node(value: Value) -> Node {
-        let place = Place::of_file(&Arc::from("x"));
-        Node { place, value }
-    }
-
-    fn text(text: &str) -> Node {
-        node(Value::Text(text.to_owned()))
-    }
 
     #[test]
     fn an_amount_is_read_exactly_or_not_at_all() {
@@ -151,7 +135,7 @@ mod tests {
             ("1m30s", None),
             ("５s", None),
         ] {
-            assert_eq!(parse(&text(written), DURATION), worth, "{written:?}");
+            assert_eq!(parse(&written.into(), DURATION), worth, "{written:?}");
         }
         for (written, worth) in [
             ("200M", 200_000_000),
@@ -159,7 +143,7 @@ mod tests {
             ("7", 7),
             ("1G", 1_000_000_000),
         ] {
-            assert_eq!(parse(&text(written), COUNT), Some(worth), "{written:?}");
+            assert_eq!(parse(&written.into(), COUNT), Some(worth), "{written:?}");
         }
         for (written, worth) in [
             ("1B", 1),
@@ -167,7 +151,7 @@ mod tests {
             ("64MiB", 67_108_864),
             ("4GiB", 1 << 32),
         ] {
-            assert_eq!(parse(&text(written), SIZE), Some(worth), "{written:?}");
+            assert_eq!(parse(&written.into(), SIZE), Some(worth), "{written:?}");
         }
     }
 
@@ -176,36 +160,36 @@ mod tests {
         let message = |wrong: Option<Wrong>| {
             wrong.map(|wrong| {
                 wrong
-                    .at(Place::of_file(&Arc::from("f")), None, None)
+                    .at(Place::in_file(&"f".into(), None), None, None)
                     .message
             })
         };
-        let duration = |node: Node| message(duration(&node, 1..=3_600_000).err());
-        let size = |node: Node| message(size(&node, 65_536..=(1 << 32)).err());
+        let duration = |written: Value| message(duration(&written, 1..=3_600_000).err());
+        let size = |written: Value| message(size(&written, 65_536..=(1 << 32)).err());
         assert_eq!(
-            duration(node(Value::Integer(5))).as_deref(),
+            duration(5.into()).as_deref(),
             Some(
                 "expected a duration from \"1ms\" to \"1h\", such as \"5s\" or \"250ms\", found 5; write the unit: \"5s\" or \"5ms\""
             )
         );
         assert_eq!(
-            duration(text("2h")).as_deref(),
+            duration("2h".into()).as_deref(),
             Some(
                 "expected a duration from \"1ms\" to \"1h\", such as \"5s\" or \"250ms\", found \"2h\""
             )
         );
         assert_eq!(
-            size(text("64MB")).as_deref(),
+            size("64MB".into()).as_deref(),
             Some(
                 "expected a size from \"64KiB\" to \"4GiB\", such as \"64MiB\", found \"64MB\"; units are B, KiB, MiB and GiB (1MiB is 1024KiB)"
             )
         );
         assert_eq!(
-            message(positive(&node(Value::Integer(-5))).err()).as_deref(),
+            message(positive(&(-5).into()).err()).as_deref(),
             Some("expected a positive count such as \"200M\", found -5")
         );
         assert_eq!(
-            message(count(&text("many"), 0..=10).err()).as_deref(),
+            message(count(&"many".into(), 0..=10).err()).as_deref(),
             Some("expected a count from 0 to 10, found \"many\"")
         );
     }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use figment::value::Value;
 use serde_json::Map;
 use url::Url;
 
-use crate::config::document::{Node, Table, Value};
-use crate::config::fields::{Context, Fields, quoted};
+use crate::config::document::{found, kind};
+use crate::config::fields::{Context, Fields, item, join};
 use crate::config::keys::{PLUGIN, QUOTA, RETRY, TIMING};
 use crate::config::problem::Wrong;
 use crate::config::quantity::{count, duration, positive, size};
@@ -40,54 +41,37 @@ const EXAMPLE: &str = "the URL of a LiveStore backend such as \"wss://sync.examp
 /// `[server]`.
 pub(super) fn server(fields: &Fields<'_>, context: &mut Context<'_>) -> Server {
     let mut server = Server::default();
-    set(&mut server.listen, fields.read("listen", context, listen));
-    set(&mut server.data, fields.read("data", context, path));
-    set(&mut server.plugins, fields.read("plugins", context, path));
-    set(
-        &mut server.client_id,
-        fields.read("client_id", context, client_id),
-    );
-    let grace = |node: &Node| duration(node, 0..=HOUR);
-    set(
-        &mut server.shutdown_grace,
-        fields.read("shutdown_grace", context, grace),
-    );
+    fields.set(&mut server.listen, "listen", context, listen);
+    fields.set(&mut server.data, "data", context, path);
+    fields.set(&mut server.plugins, "plugins", context, path);
+    fields.set(&mut server.client_id, "client_id", context, client_id);
+    let grace = |value: &Value| duration(value, 0..=HOUR);
+    fields.set(&mut server.shutdown_grace, "shutdown_grace", context, grace);
     server
 }
 
-/// A table with a store's keys, over `base`. A key that is not in the table is as in `base`; of `quota` and `timing`
-/// the same holds for each key, while `payload` and `plugins` are replaced as a whole.
-pub(super) fn store(
-    fields: &Fields<'_>,
-    base: StoreValues,
-    context: &mut Context<'_>,
-) -> StoreValues {
-    let mut values = base;
-    if let Some(sync) = fields.read("sync", context, sync) {
-        values.sync = Some(sync);
+/// A table with a store's keys.
+pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValues {
+    let mut values = StoreValues {
+        sync: fields.read("sync", context, sync),
+        ..StoreValues::default()
+    };
+    if let Some(value) = fields.whole("payload") {
+        values.payload = secret::resolve(value, &fields.path("payload"), context);
     }
-    if let Some(node) = fields.get("payload") {
-        values.payload = secret::resolve(node, &fields.key("payload"), context);
-    }
-    set(&mut values.paused, fields.read("paused", context, switch));
-    let on_reset = |node: &Node| {
+    fields.set(&mut values.paused, "paused", context, switch);
+    let on_reset = |value: &Value| {
         let choices = [("stop", OnReset::Stop), ("start-over", OnReset::StartOver)];
-        choice(node, &choices)
+        choice(value, &choices)
     };
-    set(
-        &mut values.on_reset,
-        fields.read("on_reset", context, on_reset),
-    );
-    let durability = |node: &Node| {
+    fields.set(&mut values.on_reset, "on_reset", context, on_reset);
+    let durability = |value: &Value| {
         let choices = [("normal", Durability::Normal), ("full", Durability::Full)];
-        choice(node, &choices)
+        choice(value, &choices)
     };
-    set(
-        &mut values.durability,
-        fields.read("durability", context, durability),
-    );
-    if let Some(node) = fields.get("plugins") {
-        values.plugins = plugins(node, &fields.key("plugins"), context);
+    fields.set(&mut values.durability, "durability", context, durability);
+    if let Some(value) = fields.whole("plugins") {
+        values.plugins = plugins(value, &fields.path("plugins"), context);
     }
     if let Some(fields) = fields.section("quota", QUOTA, context) {
         quota(&fields, &mut values.quota, context);
@@ -95,48 +79,33 @@ pub(super) fn store(
     if let Some(fields) = fields.section("timing", TIMING, context) {
         timing(&fields, &mut values.timing, context);
         // Kept apart from `Timing`: pings are the connection's affair, and the store's machine knows nothing of them.
-        let period = |node: &Node| duration(node, 100..=HOUR);
-        if let Some(period) = fields.read("ping_period", context, period) {
-            values.ping_period = Some(period);
-        }
+        let period = |value: &Value| duration(value, 100..=HOUR);
+        values.ping_period = fields.read("ping_period", context, period);
     }
     values
 }
 
 fn quota(fields: &Fields<'_>, quota: &mut Quota, context: &mut Context<'_>) {
     // One page of WebAssembly, and all that 32 bits can address.
-    let memory = |node: &Node| size(node, (64 << 10)..=(4 << 30));
-    let timeout = |node: &Node| duration(node, 1..=HOUR);
-    set(
-        &mut quota.fuel_per_run,
-        fields.read("fuel_per_run", context, positive),
-    );
-    set(&mut quota.memory, fields.read("memory", context, memory));
-    set(
-        &mut quota.run_timeout,
-        fields.read("run_timeout", context, timeout),
-    );
+    let memory = |value: &Value| size(value, (64 << 10)..=(4 << 30));
+    let timeout = |value: &Value| duration(value, 1..=HOUR);
+    fields.set(&mut quota.fuel_per_run, "fuel_per_run", context, positive);
+    fields.set(&mut quota.memory, "memory", context, memory);
+    fields.set(&mut quota.run_timeout, "run_timeout", context, timeout);
 }
 
 fn timing(fields: &Fields<'_>, timing: &mut Timing, context: &mut Context<'_>) {
-    let timeout = |node: &Node| duration(node, 100..=10 * MINUTE);
-    let period = |node: &Node| duration(node, 100..=HOUR);
-    set(
+    let timeout = |value: &Value| duration(value, 100..=10 * MINUTE);
+    let period = |value: &Value| duration(value, 100..=HOUR);
+    fields.set(
         &mut timing.connect_timeout,
-        fields.read("connect_timeout", context, timeout),
+        "connect_timeout",
+        context,
+        timeout,
     );
-    set(
-        &mut timing.check_period,
-        fields.read("check_period", context, period),
-    );
-    set(
-        &mut timing.pull_timeout,
-        fields.read("pull_timeout", context, timeout),
-    );
-    set(
-        &mut timing.push_timeout,
-        fields.read("push_timeout", context, timeout),
-    );
+    fields.set(&mut timing.check_period, "check_period", context, period);
+    fields.set(&mut timing.pull_timeout, "pull_timeout", context, timeout);
+    fields.set(&mut timing.push_timeout, "push_timeout", context, timeout);
     if let Some(fields) = fields.section("reconnect", RETRY, context) {
         // 0 is for ever.
         retry(&fields, &mut timing.reconnect, 0, context);
@@ -148,106 +117,103 @@ fn timing(fields: &Fields<'_>, timing: &mut Timing, context: &mut Context<'_>) {
 }
 
 fn retry(fields: &Fields<'_>, retry: &mut Retry, attempts_min: u32, context: &mut Context<'_>) {
-    let wait = |node: &Node| duration(node, 10..=24 * HOUR);
-    let attempts = |node: &Node| count(node, attempts_min..=1_000_000);
-    set(&mut retry.first, fields.read("first", context, wait));
-    set(&mut retry.longest, fields.read("longest", context, wait));
+    let wait = |value: &Value| duration(value, 10..=24 * HOUR);
+    let attempts = |value: &Value| count(value, attempts_min..=1_000_000);
+    fields.set(&mut retry.first, "first", context, wait);
+    fields.set(&mut retry.longest, "longest", context, wait);
     retry.longest = retry.longest.max(retry.first);
-    set(
-        &mut retry.attempts_max,
-        fields.read("attempts_max", context, attempts),
-    );
+    fields.set(&mut retry.attempts_max, "attempts_max", context, attempts);
 }
 
 /// A list of names, or a table from names to settings.
-fn plugins(node: &Node, key: &str, context: &mut Context<'_>) -> Vec<PluginConfig> {
+fn plugins(value: &Value, path: &str, context: &mut Context<'_>) -> Vec<PluginConfig> {
     let mut plugins: Vec<PluginConfig> = Vec::new();
-    match &node.value {
-        Value::List(items) => {
-            for item in items {
-                match plugin_name(item) {
-                    Ok(name) if plugins.iter().any(|plugin| plugin.name == name) => {
-                        let wrong = Wrong::new(format!("{name:?} is in the list twice"));
-                        context.report(&item.place, key, wrong);
-                    }
-                    Ok(name) => plugins.push(PluginConfig::plain(name)),
-                    Err(wrong) => context.report(&item.place, key, wrong),
+    if let Some(items) = value.as_array() {
+        for (index, value) in items.iter().enumerate() {
+            let path = item(path, index);
+            match plugin_name(value) {
+                Ok(name) if plugins.iter().any(|plugin| plugin.name == name) => {
+                    let wrong = Wrong::new(format!("{name:?} is in the list twice"));
+                    context.report(value, &path, wrong);
                 }
+                Ok(name) => plugins.push(PluginConfig::plain(name)),
+                Err(wrong) => context.report(value, &path, wrong),
             }
         }
-        Value::Table(table) => {
-            for (name, node) in table {
-                plugins.extend(plugin(name, node, key, context));
-            }
+    } else if let Some(table) = value.as_dict() {
+        for (name, value) in table {
+            plugins.extend(plugin(name, value, &join(path, name), context));
         }
-        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
-            let expected =
-                "a list of plugin names such as [\"echo\"], or a table such as { echo = {} }";
-            context.report(&node.place, key, Wrong::expected(expected, node.found()));
-        }
+    } else {
+        let expected =
+            "a list of plugin names such as [\"echo\"], or a table such as { echo = {} }";
+        context.report(value, path, Wrong::expected(expected, found(value)));
     }
     plugins.sort_by(|one, other| one.name.cmp(&other.name));
     plugins
 }
 
 /// `plugins.<name>`.
-fn plugin(name: &str, node: &Node, key: &str, context: &mut Context<'_>) -> Option<PluginConfig> {
-    let key = format!("{key}.{}", quoted(name));
+fn plugin(
+    name: &str,
+    value: &Value,
+    path: &str,
+    context: &mut Context<'_>,
+) -> Option<PluginConfig> {
     let parsed = name.parse::<PluginName>();
     let name = parsed
-        .map_err(|error| context.report(&node.place, &key, Wrong::new(error.to_string())))
+        .map_err(|error| context.report(value, path, Wrong::new(error.to_string())))
         .ok()?;
-    let table: &Table = context.table(node, &key)?;
-    let fields = Fields::new(table, &key, PLUGIN, context);
-    let history = |node: &Node| {
+    let fields = Fields::new(context.table(value, path)?, path, PLUGIN, context);
+    let history = |value: &Value| {
         let choices = [
             ("ignore", History::Ignore),
             ("project", History::Project),
             ("react", History::React),
         ];
-        choice(node, &choices)
+        choice(value, &choices)
     };
     let mut plugin = PluginConfig::plain(name);
     plugin.history = fields.read("history", context, history);
-    if let Some(node) = fields.get("config") {
-        plugin.config = secret::resolve(node, &fields.key("config"), context)?;
+    if let Some(value) = fields.get("config") {
+        plugin.config = secret::resolve(value, &fields.path("config"), context)?;
     }
     Some(plugin)
 }
 
-fn plugin_name(node: &Node) -> Result<PluginName, Wrong> {
-    let name = text(node, "a plugin's name such as \"echo\"")?;
+fn plugin_name(value: &Value) -> Result<PluginName, Wrong> {
+    let name = text(value, "a plugin's name such as \"echo\"")?;
     name.parse()
         .map_err(|error: crate::id::Error| Wrong::new(error.to_string()))
 }
 
-fn listen(node: &Node) -> Result<SocketAddr, Wrong> {
+fn listen(value: &Value) -> Result<SocketAddr, Wrong> {
     let expected = "an address and port such as \"127.0.0.1:7070\"";
-    let wrong = |_| Wrong::expected(expected, node.found());
-    text(node, expected)?.parse().map_err(wrong)
+    let wrong = |_| Wrong::expected(expected, found(value));
+    text(value, expected)?.parse().map_err(wrong)
 }
 
-fn path(node: &Node) -> Result<PathBuf, Wrong> {
-    match text(node, "a path")? {
+fn path(value: &Value) -> Result<PathBuf, Wrong> {
+    match text(value, "a path")? {
         "" => Err(Wrong::expected("a path", "an empty text")),
         path => Ok(PathBuf::from(path)),
     }
 }
 
-fn client_id(node: &Node) -> Result<Arc<str>, Wrong> {
+fn client_id(value: &Value) -> Result<Arc<str>, Wrong> {
     let expected = "1 to 64 letters, digits, `-`, `_` or `.`";
-    let id = text(node, expected)?;
+    let id = text(value, expected)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match (1..=64).contains(&id.len()) && id.chars().all(allowed) {
         true => Ok(id.into()),
-        false => Err(Wrong::expected(expected, node.found())),
+        false => Err(Wrong::expected(expected, found(value))),
     }
 }
 
 /// The URL is never repeated: people put passwords into URLs.
-fn sync(node: &Node) -> Result<Sync, Wrong> {
-    let Value::Text(text) = &node.value else {
-        return Err(Wrong::expected(EXAMPLE, node.kind()));
+fn sync(value: &Value) -> Result<Sync, Wrong> {
+    let Some(text) = value.as_str() else {
+        return Err(Wrong::expected(EXAMPLE, kind(value)));
     };
     if text == "embedded" {
         let wrong = Wrong::new("\"embedded\" is not available in this version");
@@ -281,42 +247,25 @@ fn sync(node: &Node) -> Result<Sync, Wrong> {
     Ok(Sync::Remote(url))
 }
 
-fn switch(node: &Node) -> Result<bool, Wrong> {
-    match &node.value {
-        Value::Boolean(boolean) => Ok(*boolean),
-        Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::List(_) | Value::Table(_) => {
-            Err(Wrong::expected("true or false", node.found()))
-        }
-    }
+fn switch(value: &Value) -> Result<bool, Wrong> {
+    let wrong = || Wrong::expected("true or false", found(value));
+    value.to_bool().ok_or_else(wrong)
 }
 
-fn choice<T: Copy>(node: &Node, choices: &[(&str, T)]) -> Result<T, Wrong> {
+fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Result<T, Wrong> {
     let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
     let expected = format!("one of \"{}\"", names.join("\", \""));
-    let found = text(node, &expected)?;
+    let name = text(value, &expected)?;
     choices
         .iter()
-        .find(|(name, _)| *name == found)
+        .find(|(choice, _)| *choice == name)
         .map(|(_, value)| *value)
-        .ok_or_else(|| Wrong::expected(expected, node.found()))
+        .ok_or_else(|| Wrong::expected(expected, found(value)))
 }
 
-fn text<'n>(node: &'n Node, expected: &str) -> Result<&'n str, Wrong> {
-    match &node.value {
-        Value::Text(text) => Ok(text),
-        Value::Integer(_)
-        | Value::Float(_)
-        | Value::Boolean(_)
-        | Value::List(_)
-        | Value::Table(_) => Err(Wrong::expected(expected, node.found())),
-    }
-}
-
-/// Replaces what was there if there is something new.
-fn set<T>(target: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *target = value;
-    }
+fn text<'v>(value: &'v Value, expected: &str) -> Result<&'v str, Wrong> {
+    let wrong = || Wrong::expected(expected, found(value));
+    value.as_str().ok_or_else(wrong)
 }
 
 impl PluginConfig {

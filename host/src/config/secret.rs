@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::document::{Node, Value};
-use crate::config::fields::{Context, quoted};
+use figment::value::Value;
+
+use crate::config::fields::{Context, item, join};
 use crate::config::files;
 use crate::config::problem::Wrong;
 
@@ -32,48 +33,49 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// The table `node`, whose key is `key`, as JSON with every reference replaced by what it refers to. None if anything
-/// in it is wrong; all of it is then reported.
-pub(super) fn resolve(node: &Node, key: &str, context: &mut Context<'_>) -> Option<Hidden> {
-    context.table(node, key)?;
-    json(node, key, false, context).map(Hidden::new)
+/// The table at `path` as JSON with every reference replaced by what it refers to. None if anything in it is wrong; all
+/// of it is then reported.
+pub(super) fn resolve(table: &Value, path: &str, context: &mut Context<'_>) -> Option<Hidden> {
+    context.table(table, path)?;
+    json(table, path, false, context).map(Hidden::new)
 }
 
 /// `secret` says whether a key above means that the value is one.
 fn json(
-    node: &Node,
-    key: &str,
+    value: &Value,
+    path: &str,
     secret: bool,
     context: &mut Context<'_>,
 ) -> Option<serde_json::Value> {
-    Some(match &node.value {
-        Value::Text(text) => {
+    Some(match value {
+        Value::String(_, text) => {
             let text = resolve_text(text, secret, context)
-                .map_err(|wrong| context.report(&node.place, key, wrong))
+                .map_err(|wrong| context.report(value, path, wrong))
                 .ok()?;
             serde_json::Value::String(text)
         }
-        Value::Integer(integer) => (*integer).into(),
-        Value::Float(float) => (*float).into(),
-        Value::Boolean(boolean) => (*boolean).into(),
-        Value::List(items) => {
+        Value::Array(_, items) => {
             // Every item is visited, so that every mistake is told.
             let items: Vec<_> = items
                 .iter()
-                .map(|item| json(item, key, secret, context))
+                .enumerate()
+                .map(|(index, value)| json(value, &item(path, index), secret, context))
                 .collect();
             serde_json::Value::Array(items.into_iter().collect::<Option<_>>()?)
         }
-        Value::Table(table) => {
+        Value::Dict(_, table) => {
             let entries: Vec<_> = table
                 .iter()
-                .map(|(name, entry)| {
-                    let key = format!("{key}.{}", quoted(name));
+                .map(|(name, value)| {
                     let secret = secret || is_secret_name(name);
-                    Some((name.clone(), json(entry, &key, secret, context)?))
+                    let value = json(value, &join(path, name), secret, context)?;
+                    Some((name.clone(), value))
                 })
                 .collect();
             serde_json::Value::Object(entries.into_iter().collect::<Option<_>>()?)
+        }
+        Value::Num(..) | Value::Bool(..) | Value::Char(..) | Value::Empty(..) => {
+            serde_json::to_value(value).expect("JSON has numbers and booleans")
         }
     })
 }

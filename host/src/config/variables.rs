@@ -4,10 +4,14 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::config::document::{Node, Table, Value, parse_value};
+use figment::Figment;
+use figment::value::Value;
+
+use crate::config::document::{found, parse_value};
 use crate::config::environment::Variable;
 use crate::config::fields::Context;
 use crate::config::keys::{ALIASES, Alias, Key, Kind, MAIN, STORE, paths};
+use crate::config::layer::{Layer, enclosed};
 use crate::config::load::Declared;
 use crate::config::problem::{Place, Problem, Wrong};
 
@@ -22,7 +26,8 @@ struct Name {
 }
 
 /// Lays every variable that is meant for us over the main file and the stores.
-pub(super) fn apply(main: &mut Table, stores: &mut [Declared], context: &mut Context<'_>) {
+pub(super) fn apply(stores: &mut [Declared], context: &mut Context<'_>) {
+    let main = &mut context.layers;
     let environment = context.environment;
     for alias in ALIASES {
         let variable = environment.get(alias.variable);
@@ -30,7 +35,8 @@ pub(super) fn apply(main: &mut Table, stores: &mut [Declared], context: &mut Con
         let Some(variable) = variable.filter(|v| v.text.as_deref() != Some("")) else {
             continue;
         };
-        let applied = alias_value(alias, variable).and_then(|node| insert(main, alias.path, node));
+        let applied = alias_value(alias, variable)
+            .map(|value| Layer::variable(alias.variable, alias.path, value).over(main));
         let problem = |wrong| about(alias.variable, variable, wrong, None);
         context.problems.extend(applied.map_err(problem).err());
     }
@@ -47,7 +53,7 @@ pub(super) fn apply(main: &mut Table, stores: &mut [Declared], context: &mut Con
                     .extend(apply_to_store(name, rest, variable, stores, &store_names));
             }
             None => {
-                let applied = apply_to_main(rest, variable, main, &main_names);
+                let applied = apply_to_main(name, rest, variable, main, &main_names);
                 let problem = |wrong| about(name, variable, wrong, None);
                 context.problems.extend(applied.map_err(problem).err());
             }
@@ -80,13 +86,15 @@ pub(super) fn about(
 }
 
 fn apply_to_main(
+    full: &str,
     rest: &str,
     variable: &Variable,
-    main: &mut Table,
+    main: &mut Figment,
     names: &[Name],
 ) -> Result<(), Wrong> {
     if let Some(name) = names.iter().find(|name| name.variable == rest) {
-        return insert(main, &name.path, value(name.kind, variable)?);
+        Layer::variable(full, &name.path, value(name.kind, variable)?).over(main);
+        return Ok(());
     }
     // Other variables may well begin with QM_; one that has our double underscore, or lacks nothing else, was meant.
     let single = |text: &str| text.replace("__", "_");
@@ -140,13 +148,12 @@ fn apply_to_store(
     let distinct = meant.windows(2).all(|pair| pair[0].name == pair[1].name);
     let mut problems = Vec::new();
     for store in meant {
-        let applied = match (&name, &mut store.table) {
+        let applied = match (&name, &mut store.layers) {
             (Err(wrong), _) => Err(wrong.clone()),
             (Ok(_), _) if !distinct => Err(Wrong::new("more than one store can be meant")
                 .hint("set the key in the stores' files")),
-            (Ok(name), Some(table)) => {
-                value(name.kind, variable).and_then(|node| insert(table, &name.path, node))
-            }
+            (Ok(name), Some(layers)) => value(name.kind, variable)
+                .map(|value| Layer::variable(full, &name.path, value).over(layers)),
             // What the file says cannot be read, which was reported.
             (Ok(_), None) => Ok(()),
         };
@@ -191,62 +198,31 @@ fn names(keys: &'static [Key], wanted: impl Fn(&[&str]) -> bool) -> Vec<Name> {
 }
 
 /// A variable's text as the value that its key holds.
-fn value(kind: &Kind, variable: &Variable) -> Result<Node, Wrong> {
+fn value(kind: &Kind, variable: &Variable) -> Result<Value, Wrong> {
     let text = variable.text.as_deref();
     let text = text.ok_or_else(|| Wrong::expected("UTF-8 text", "other bytes"))?;
-    let place = &variable.place;
-    let plain = || Value::Text(text.to_owned());
-    let value = match kind {
-        Kind::Text | Kind::Section(_) => plain(),
-        Kind::Switch => match text {
-            "true" => Value::Boolean(true),
-            "false" => Value::Boolean(false),
-            _ => plain(),
-        },
-        Kind::Names if !text.starts_with(['[', '{']) => {
-            let item = |name| Node {
-                place: place.clone(),
-                value: Value::Text(name),
-            };
-            Value::List(split_list(variable).into_iter().map(item).collect())
-        }
+    Ok(match kind {
+        Kind::Switch if text == "true" => true.into(),
+        Kind::Switch if text == "false" => false.into(),
+        Kind::Text | Kind::Switch | Kind::Section(_) => text.into(),
+        Kind::Names if !text.starts_with(['[', '{']) => enclosed(split_list(variable).into()),
         // The text is not repeated: it may hold a secret.
-        Kind::Names | Kind::Free => parse_value(place, text)
-            .ok_or_else(|| Wrong::expected("a TOML value such as { key = \"text\" }", "a text"))?,
-    };
-    let place = place.clone();
-    Ok(Node { place, value })
+        Kind::Names | Kind::Free => {
+            enclosed(parse_value(text).ok_or_else(|| {
+                Wrong::expected("a TOML value such as { key = \"text\" }", "a text")
+            })?)
+        }
+    })
 }
 
-fn alias_value(alias: &Alias, variable: &Variable) -> Result<Node, Wrong> {
-    let mut node = value(&Kind::Text, variable)?;
-    if let (true, Value::Text(text)) = (alias.millis, &mut node.value) {
+fn alias_value(alias: &Alias, variable: &Variable) -> Result<Value, Wrong> {
+    let mut value = value(&Kind::Text, variable)?;
+    if let (true, Value::String(_, text)) = (alias.millis, &mut value) {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             let expected = "a number of milliseconds such as 5000";
-            return Err(Wrong::expected(expected, node.found()));
+            return Err(Wrong::expected(expected, found(&value)));
         }
         text.push_str("ms");
     }
-    Ok(node)
-}
-
-/// Puts `node` at `path`, over what is there.
-fn insert(table: &mut Table, path: &[&str], node: Node) -> Result<(), Wrong> {
-    let Some((last, parents)) = path.split_last() else {
-        return Ok(());
-    };
-    let mut table = table;
-    for step in parents {
-        let parent = table.entry((*step).to_owned()).or_insert_with(|| Node {
-            place: node.place.clone(),
-            value: Value::Table(Table::new()),
-        });
-        let Value::Table(inner) = &mut parent.value else {
-            let wrong = Wrong::new(format!("{} is no table in {}", step, parent.place));
-            return Err(wrong.hint("mend that first"));
-        };
-        table = inner;
-    }
-    table.insert((*last).to_owned(), node);
-    Ok(())
+    Ok(value)
 }

@@ -142,6 +142,27 @@ fn a_broken_main_file_refuses_everything_and_the_stores_are_checked_all_the_same
 }
 
 #[test]
+fn what_is_wrong_with_a_default_is_told_once() {
+    assert_problems(
+        &Setup::main(&format!(
+            "[defaults]\n{SYNC}quota.memory = 1\nplugins = [\n\"A\"]\n[defaults.payload]\ntoken = \"canary\"\n[stores.a]\n\
+             quota.fuel = 1\n[stores.b]\n"
+        ))
+        .variables(&[("QM_DEFAULTS__PAUSED", "no")]),
+        &[
+            "config/quartermaster.toml:3: defaults.quota.memory: expected a size from \"64KiB\" to \"4GiB\", such as \
+             \"64MiB\", found 1; write the unit: \"1B\" or \"1MiB\"",
+            "config/quartermaster.toml:5: defaults.plugins: plugin name \"A\": expected 1 to 64 of `a-z`, `0-9` and `-`, \
+             starting with a letter",
+            "config/quartermaster.toml:7: defaults.payload.token: a secret stands here in clear; put it into an environment \
+             variable and write \"env:NAME\", or into a file and write \"file:/path\"",
+            "config/quartermaster.toml:9: stores.a.quota.fuel: unknown key; did you mean \"fuel_per_run\"?",
+            "QM_DEFAULTS__PAUSED: defaults.paused: expected true or false, found \"no\"",
+        ],
+    );
+}
+
+#[test]
 fn the_process_keys_have_their_bounds() {
     assert_problems(
         &Setup::main(
@@ -377,17 +398,21 @@ fn a_wrong_variable_for_a_store_costs_only_that_store() {
 
 #[test]
 fn a_line_of_dotenv_that_cannot_be_understood_is_told_and_not_repeated() {
-    let rule = "expected NAME=value, or a comment that starts with #";
+    let rule = "expected NAME=value, or a comment that starts with #; a value with blanks, quotes, $ or \\ stands in \
+                single quotes";
     assert_problems(
-        &Setup::main("").dotenv("GOOD=1\ncanary\n=canary\nA B=canary\nC=\"canary\nD='canary' canary\nQM_SERVER__LISTEN=x"),
+        &Setup::main("").dotenv(
+            "GOOD=1\ncanary\n=canary\nA B=canary\nD='canary' canary\n\nE=canary canary\nF=\"two\nlines\"\n\
+             QM_SERVER__LISTEN=x\nC=\"canary\nis not closed\n# here\n",
+        ),
         &[
             &format!(".env:2: {rule}"),
             &format!(".env:3: {rule}"),
             &format!(".env:4: {rule}"),
-            ".env:5: a quote is opened and not closed in the same line; write line breaks as \\n in double quotes, or keep \
-             the value in a file and refer to it with file:",
-            ".env:6: something follows the closing quote",
-            ".env:7: server.listen: expected an address and port such as \"127.0.0.1:7070\", found \"x\"",
+            &format!(".env:5: {rule}"),
+            &format!(".env:7: {rule}"),
+            ".env:10: server.listen: expected an address and port such as \"127.0.0.1:7070\", found \"x\"",
+            &format!(".env:11: {rule}"),
         ],
     );
 }
