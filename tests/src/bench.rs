@@ -22,11 +22,12 @@ const MANY: usize = 50;
 /// Stores of the measurement of memory.
 const IDLE: usize = 100;
 
-/// Messages of the closed loop in one store; with many, each store has its share.
-const LATENCY_MESSAGES: usize = 200;
+/// Messages that each user sends one after the other: in one store, and in each of many.
+const LATENCY_MESSAGES: [usize; 2] = [200, 6];
 
-/// Messages thrown at one store at once; with many, each store has its share.
-const BURST_MESSAGES: usize = 1_000;
+/// Messages that each user sends at once: in one store, and in each of many. More of them and the peer answers only
+/// a part, which says nothing about its speed.
+const BURST_MESSAGES: [usize; 2] = [200, 20];
 
 /// Two looks at the memory of a process that has nothing to do, and how far they may be apart to count as rest.
 const REST_PERIOD: Duration = Duration::from_secs(3);
@@ -58,9 +59,8 @@ pub async fn measure(kind: Kind) -> Result<Measured> {
         let backend = Backend::start().await?;
         let subject = Subject::start(kind, &backend, stores).await?;
         measured.ready[place] = subject.ready_after();
-        measured.latency[place] =
-            load::latency(&backend, stores, LATENCY_MESSAGES / stores).await?;
-        measured.burst[place] = load::burst(&backend, stores, BURST_MESSAGES / stores).await?;
+        measured.latency[place] = load::latency(&backend, stores, LATENCY_MESSAGES[place]).await?;
+        measured.burst[place] = load::burst(&backend, stores, BURST_MESSAGES[place]).await?;
         subject.stop().await?;
     }
     println!("{kind}: memory of {IDLE} idle stores");

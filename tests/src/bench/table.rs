@@ -61,9 +61,11 @@ pub fn markdown(machine: &Machine, host: &Measured, peer: &Measured) -> String {
     }
     text += &format!(
         "\nLatency: from the moment a user sends a message until the answer is seen, one message in flight in each \
-         store, {LATENCY_MESSAGES} in all. Reactions: {BURST_MESSAGES} messages at once, divided by the time until the \
-         last answer; an answer that takes longer than 20 s counts as lost. Memory: resident, at rest, {IDLE} stores \
-         against one. Ready: from the start of the process until every store is caught up.\n"
+         store, {} messages in one store, {} in each of {MANY}. Reactions: {} messages at once in one store, {} in each \
+         of {MANY}, divided by the time until the last answer; an answer that takes longer than 20 s counts as lost. \
+         Memory: resident, at rest, {IDLE} stores against one. Ready: from the start of the process until every store is \
+         caught up.\n",
+        LATENCY_MESSAGES[0], LATENCY_MESSAGES[1], BURST_MESSAGES[0], BURST_MESSAGES[1],
     );
     text
 }

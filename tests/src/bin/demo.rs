@@ -18,9 +18,33 @@ const STORES: [&str; 2] = ["kitchen", "garden"];
 /// The host's own grace period is 10 s; it should never need it here.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
+/// All that runs. It ends with the value.
+struct Demo {
+    backend: Backend,
+    host: Host,
+    client: LiveStoreClient,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let once = std::env::args().nth(1).as_deref() == Some("--once");
+    let demo = tokio::select! {
+        demo = begin() => demo?,
+        interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+    };
+    if !once {
+        println!("\n{}", what_to_try(&demo.backend, &demo.host));
+        tokio::select! {
+            talked = converse(&demo.client) => talked?,
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+        }
+        println!("\nstopping");
+    }
+    end(demo).await
+}
+
+/// Starts everything and shows the first answer.
+async fn begin() -> Result<Demo> {
     let backend = Backend::start().await?;
     println!("LiveStore sync backend   {}", backend.url());
     let mut host = installation(&backend)?;
@@ -36,22 +60,22 @@ async fn main() -> Result<()> {
     let client = LiveStoreClient::start()?;
     client.open(STORES[0], &backend.url()).await?;
     talk(&client, 0, "Hello, is anybody there?").await?;
-    if !once {
-        println!("\n{}", what_to_try(&backend, &host));
-        tokio::select! {
-            talked = converse(&client) => talked?,
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-        }
-        println!("\nstopping");
-    }
-    client.stop().await;
-    let status = host.terminate(STOP_PATIENCE).await?;
+    Ok(Demo {
+        backend,
+        host,
+        client,
+    })
+}
+
+async fn end(mut demo: Demo) -> Result<()> {
+    demo.client.stop().await;
+    let status = demo.host.terminate(STOP_PATIENCE).await?;
     ensure!(
         status.success(),
         "the host ended with {status}:\n{}",
-        host.log()
+        demo.host.log()
     );
-    Ok(())
+    demo.backend.kill().await
 }
 
 /// An installation like an operator's, in `target/demo`: it stays to be looked at, and each demo begins with a new one.
