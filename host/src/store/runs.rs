@@ -365,7 +365,8 @@ impl StoreState {
         let queued = subscription
             .redrives
             .iter()
-            .any(|other| other.stamp.run == letter.stamp.run);
+            .any(|other| other.stamp.run == letter.stamp.run)
+            || subscription.redriving() == Some(&letter.stamp.run);
         if self.dead_letters.contains_key(&letter.stamp.run) && !queued {
             subscription.redrives.push_back(letter);
         }

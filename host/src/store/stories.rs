@@ -509,3 +509,64 @@ fn a_stamp_of_the_same_run_is_never_queued_twice() {
     told.effects();
     assert_eq!(told.state.status().outbox, 1);
 }
+
+/// A store with the dead letter of event 3, live and idle at event 4.
+fn with_dead_letter(depth: u32) -> (Told, DeadLetter) {
+    let stamp = Stamp {
+        run: run_id(3),
+        depth,
+    };
+    let letter = DeadLetter {
+        stamp,
+        mode: Mode::Reacting,
+        landed: Landed::No,
+        event: said(3),
+        failures: Vec::new(),
+        at: Timestamp::from_millis(3),
+    };
+    let journal = Snapshot {
+        dead_letters: vec![(run_id(3), Landed::No)],
+        ..snapshot(4)
+    };
+    let told = Told::live(settings(History::Ignore), journal, vec![said(4)]);
+    (told, letter)
+}
+
+fn redrive(letter: &DeadLetter) -> Input {
+    Input::Redrive {
+        letter: Box::new(letter.clone()),
+    }
+}
+
+#[test]
+fn a_redrive_waits_until_the_kv_of_the_run_before_it_is_written() {
+    let (mut told, letter) = with_dead_letter(1);
+    told.pulled(0, vec![said(5)]);
+    let run = told.runs().remove(0);
+    told.tell(redrive(&letter));
+    told.finish(&run, answers(0));
+    let wanted: Vec<_> = std::iter::from_fn(|| told.state.poll_effect()).collect();
+    assert!(matches!(&wanted[..], [Effect::Commit(_)]), "{wanted:?}");
+    told.tell(Input::Committed);
+    assert_eq!(told.runs().remove(0).event.seq.get(), 3);
+}
+
+#[test]
+fn a_redrive_that_goes_on_is_not_asked_for_again() {
+    let (mut told, letter) = with_dead_letter(1);
+    told.tell(redrive(&letter));
+    let run = told.runs().remove(0);
+    told.tell(redrive(&letter));
+    told.finish(&run, answers(0));
+    assert_eq!(told.runs(), []);
+    assert_eq!(told.state.status().dead_letters, 0);
+}
+
+#[test]
+fn a_dead_letter_past_the_depth_limit_stays_dead() {
+    let (mut told, letter) = with_dead_letter(17);
+    told.tell(redrive(&letter));
+    assert_eq!(told.runs(), []);
+    let letters = told.commits.iter().flat_map(|it| &it.dead_letters);
+    assert_eq!(letters.map(|it| it.failures.len()).max(), Some(1));
+}

@@ -195,6 +195,14 @@ impl Subscription {
         self.dirty = true;
     }
 
+    /// The dead letter that is being run again.
+    pub(super) fn redriving(&self) -> Option<&RunId> {
+        match &self.phase {
+            Phase::Running(running) => running.redrive.as_ref().map(|letter| &letter.stamp.run),
+            Phase::Idle | Phase::Retrying { .. } => None,
+        }
+    }
+
     /// Notes how the attempt that just ended failed.
     pub(super) fn failed(&mut self, error: Arc<str>, now: Timestamp) {
         let attempt = self.attempts.used;
