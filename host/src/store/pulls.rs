@@ -70,10 +70,11 @@ impl StoreState {
         let Some(open) = self.session.of(generation) else {
             return;
         };
+        // While its ack is held back, what comes for a refill is news that nobody asked for.
         let refills = open
             .refill
             .as_ref()
-            .is_some_and(|refill| refill.request == request);
+            .is_some_and(|refill| refill.request == request && !refill.held);
         if let Some(check) = open.check.as_mut().filter(|check| check.request == request) {
             check.deadline = now + patience;
             check.shown |= events.iter().any(|event| event.seq == check.head);

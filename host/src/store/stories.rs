@@ -570,3 +570,34 @@ fn a_dead_letter_past_the_depth_limit_stays_dead() {
     let letters = told.commits.iter().flat_map(|it| &it.dead_letters);
     assert_eq!(letters.map(|it| it.failures.len()).max(), Some(1));
 }
+
+#[test]
+fn a_refill_that_is_held_back_lets_no_news_into_a_full_window() {
+    let mut settings = settings(History::Ignore);
+    settings.limits.window_events_max = 2;
+    let mut told = Told::live(settings, snapshot(4), vec![said(4), said(5), said(6)]);
+    let run = told.runs().remove(0);
+    told.pulled(1, vec![said(7)]);
+    assert_eq!(
+        told.state.held().0,
+        2,
+        "the window is full, and the scan goes on"
+    );
+    told.finish(&run, answers(0));
+    let pull = |effect| {
+        if let Effect::Pull { request, after, .. } = effect {
+            return Some((request.0, after.get()));
+        }
+        None
+    };
+    let refill = told.effects().into_iter().find_map(pull);
+    let Some((refill, 6)) = refill else {
+        panic!("what did not fit is pulled again: {refill:?}");
+    };
+    told.pulled(refill, vec![said(7)]);
+    for seq in 8..=20 {
+        told.pulled(refill, vec![said(seq)]);
+    }
+    let status = told.state.status();
+    assert_eq!((told.state.held().0, status.head.get()), (2, 20));
+}
