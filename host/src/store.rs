@@ -14,6 +14,8 @@ mod sabotage;
 mod scan;
 mod session;
 mod settings;
+#[cfg(test)]
+mod sim;
 mod staging;
 mod status;
 #[cfg(test)]

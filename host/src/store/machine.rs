@@ -247,7 +247,7 @@ impl StoreState {
             subscription.dirty = false;
             commit.subscriptions.extend(subscription.record());
         }
-        if self.breaks(Sabotage::SettledAfterCursor) {
+        if self.breaks(Sabotage::SettledAfterCursor) && !commit.subscriptions.is_empty() {
             self.staging
                 .next
                 .outbox_removed

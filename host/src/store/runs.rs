@@ -13,7 +13,9 @@ use crate::time::Timestamp;
 impl StoreState {
     /// Starts every run that may start. Runs start only at the head of the log, so that what is already answered is known.
     pub(super) fn start_runs(&mut self, now: Timestamp) {
-        if !self.is_live() || self.draining {
+        let early =
+            self.breaks(Sabotage::RunBeforeHead) || self.breaks(Sabotage::ScanFromLowestCursorOnly);
+        if !(self.is_live() || early) || self.draining {
             return;
         }
         for index in 0..self.subscriptions.len() {

@@ -21,8 +21,11 @@ pub(crate) enum Sabotage {
     SettledAfterCursor,
     /// A start scans from the highest position it knows.
     ScanFromHighest,
-    /// A start scans from the lowest cursor, and ignores how far the last commit had scanned.
+    /// A start scans from the lowest cursor, and ignores how far the last commit had scanned; and runs do not wait for
+    /// the head of the log, without which no commit is decided behind a cursor.
     ScanFromLowestCursorOnly,
+    /// Runs do not wait for the head of the log. Harmless by itself: what they commit is pushed only there.
+    RunBeforeHead,
     /// The drafts of one run may go in two pushes.
     RunSplit,
     /// A trigger whose stamp was seen is skipped instead of run for its kv.
@@ -91,4 +94,55 @@ pub(crate) enum Sabotage {
     NoPushTimeout,
     /// A remembered stamp is never forgotten.
     StampNeverForgotten,
+}
+
+#[cfg(test)]
+impl Sabotage {
+    /// Every fault, in order.
+    pub(crate) const ALL: [Sabotage; Sabotage::StampNeverForgotten as usize + 1] = [
+        Sabotage::ParentFromServerAhead,
+        Sabotage::ParentHopedFor,
+        Sabotage::StampsNotScanned,
+        Sabotage::StampNotRemembered,
+        Sabotage::StampForgottenAtStart,
+        Sabotage::StampLookedUpAtStartOnly,
+        Sabotage::SettledAfterCursor,
+        Sabotage::ScanFromHighest,
+        Sabotage::ScanFromLowestCursorOnly,
+        Sabotage::RunBeforeHead,
+        Sabotage::RunSplit,
+        Sabotage::RunSkippedWhenSeen,
+        Sabotage::DeadLetterDeaf,
+        Sabotage::DeadLetterBornDeaf,
+        Sabotage::RedriveWithNewStamp,
+        Sabotage::RedriveReacts,
+        Sabotage::AnswerOfOldConnection,
+        Sabotage::SettledOnSend,
+        Sabotage::AckMovesHead,
+        Sabotage::TakenAcrossGap,
+        Sabotage::NoCheck,
+        Sabotage::FullWindowStopsScan,
+        Sabotage::ParkedHoldsWindow,
+        Sabotage::ChunkIsCaughtUp,
+        Sabotage::StartNotSynced,
+        Sabotage::StartReevaluated,
+        Sabotage::IdentityIncludesClientId,
+        Sabotage::AddedWithoutRescan,
+        Sabotage::RemovedDraftsDropped,
+        Sabotage::KvKeptOnRemoval,
+        Sabotage::OutboxNotUnique,
+        Sabotage::RejectedNeverParked,
+        Sabotage::RejectedNeverSingled,
+        Sabotage::ParkedDeaf,
+        Sabotage::CursorAndOutboxApart,
+        Sabotage::PushBeforeCommit,
+        Sabotage::OutboxLastInFirstOut,
+        Sabotage::PushWithoutBackendId,
+        Sabotage::OutboxKeptOverReset,
+        Sabotage::ChunkOfAnotherLog,
+        Sabotage::AttemptsCountedAtFailure,
+        Sabotage::NoDepthLimit,
+        Sabotage::NoPushTimeout,
+        Sabotage::StampNeverForgotten,
+    ];
 }

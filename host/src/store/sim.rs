@@ -1,0 +1,186 @@
+//! The proof of the store's rules: seeded worlds of hosts, journals, network and backend, with every fault between them
+//! that `docs` promise to survive, judged by an oracle that knows the promises and not the machine.
+//!
+//! `cargo test -p quartermaster --lib sim::` visits a fixed set of worlds. A world that breaks a promise prints its
+//! profile and seed; `QM_SIM_PROFILE=kills QM_SIM_SEED=17 cargo test -p quartermaster --lib sim::replay -- --nocapture`
+//! lives it again, step by step. `QM_SIM_WORLDS=100000` visits more worlds of each profile.
+
+mod backend;
+mod chronicle;
+mod guest;
+mod host;
+mod journal;
+mod network;
+mod oracle;
+mod plan;
+mod profile;
+mod rare;
+mod sabotages;
+mod steps;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use oracle::{Rule, Violation};
+use plan::{Frugal, Plan};
+use profile::PROFILES;
+use world::World;
+
+/// Worlds of each profile in an ordinary test run.
+const WORLDS: u64 = 150;
+/// Steps that a broken promise prints.
+const TRACE_LEN: usize = 60;
+
+/// Lives one world; a panic of the machine is a broken promise, too.
+fn live(plan: Plan) -> Result<u64, Violation> {
+    let mut world = World::new(plan, 0);
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.live()));
+    outcome
+        .unwrap_or_else(|panic| Err(panicked(&*panic)))
+        .map(|()| world.steps)
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Violation {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    Violation::new(Rule::Panic, text.unwrap_or_default())
+}
+
+/// Lives a world that is known to break a promise again, and tells its last steps.
+fn tell(plan: Plan, trace_len: usize) -> String {
+    let mut world = World::new(plan, trace_len);
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
+    let mut text = String::new();
+    for line in world.trace() {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let verdict = outcome.map_or_else(
+        |violation| violation.to_string(),
+        |()| "all is well".to_owned(),
+    );
+    text + &verdict
+}
+
+/// Visits the worlds of one profile.
+fn visit(name: &str, frugal: Frugal, worlds: u64) {
+    let worlds = std::env::var("QM_SIM_WORLDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(worlds);
+    let plan = profile::named(name).plan;
+    let mut steps = 0;
+    for seed in 0..worlds {
+        match live(plan(seed).frugal(frugal)) {
+            Ok(taken) => steps += taken,
+            Err(violation) => panic!(
+                "QM_SIM_PROFILE={name} QM_SIM_SEED={seed} ({frugal:?})\n{}\n{violation}",
+                tell(plan(seed).frugal(frugal), TRACE_LEN),
+            ),
+        }
+    }
+    println!("{name}: {worlds} worlds, {steps} steps");
+}
+
+#[test]
+fn calm() {
+    visit("calm", Frugal::No, WORLDS);
+}
+
+#[test]
+fn kills() {
+    visit("kills", Frugal::No, WORLDS);
+}
+
+#[test]
+fn power_cuts() {
+    visit("power_cuts", Frugal::No, WORLDS);
+}
+
+#[test]
+fn restores() {
+    visit("restores", Frugal::No, WORLDS);
+}
+
+#[test]
+fn two_hosts() {
+    visit("two_hosts", Frugal::No, WORLDS);
+}
+
+#[test]
+fn copied_journal() {
+    visit("copied_journal", Frugal::No, WORLDS);
+}
+
+#[test]
+fn shared_journal() {
+    visit("shared_journal", Frugal::No, WORLDS);
+}
+
+#[test]
+fn resets() {
+    visit("resets", Frugal::No, WORLDS);
+}
+
+#[test]
+fn refused_drafts() {
+    visit("refused_drafts", Frugal::No, WORLDS);
+}
+
+#[test]
+fn tight() {
+    visit("tight", Frugal::No, WORLDS);
+}
+
+#[test]
+fn history() {
+    visit("history", Frugal::No, WORLDS);
+}
+
+#[test]
+fn membership() {
+    visit("membership", Frugal::No, WORLDS);
+}
+
+#[test]
+fn availability() {
+    visit("availability", Frugal::No, WORLDS);
+}
+
+#[test]
+fn renamed_client() {
+    visit("renamed_client", Frugal::No, WORLDS);
+}
+
+#[test]
+fn torn_appends() {
+    visit("torn_appends", Frugal::No, WORLDS);
+}
+
+#[test]
+fn circles() {
+    visit("circles", Frugal::No, WORLDS);
+}
+
+#[test]
+fn every_profile_is_visited() {
+    let source = include_str!("sim.rs");
+    for profile in PROFILES {
+        let visit = format!("visit(\"{}\", Frugal::No, WORLDS)", profile.name);
+        assert!(source.contains(&visit), "{} is never visited", profile.name);
+    }
+}
+
+/// Lives one world again and prints all of it: `QM_SIM_PROFILE`, `QM_SIM_SEED`.
+#[test]
+fn replay() {
+    let (Ok(name), Ok(seed)) = (
+        std::env::var("QM_SIM_PROFILE"),
+        std::env::var("QM_SIM_SEED"),
+    ) else {
+        return;
+    };
+    let seed = seed.parse().expect("QM_SIM_SEED is a number");
+    println!("{}", tell((profile::named(&name).plan)(seed), usize::MAX));
+}

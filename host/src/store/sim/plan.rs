@@ -1,0 +1,164 @@
+//! A world before it begins: who takes part, how large everything is, and how often what goes wrong. A plan makes the same
+//! world every time.
+
+use std::time::Duration;
+
+use crate::store::sabotage::Sabotage;
+use crate::store::sim::backend::Refusal;
+use crate::store::sim::guest::{Guest, Moods};
+use crate::store::{Limits, OnReset, Timing};
+
+/// What can go wrong between hosts and backend, in permille of the occasions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NetworkFaults {
+    pub(super) connect_fails: u64,
+    /// The backend forgets a request it has read, or a pull it has begun to answer.
+    pub(super) request_lost: u64,
+    /// The answer to a push vanishes on a socket that lives.
+    pub(super) answer_lost: u64,
+    /// Stored, yet answered with an error.
+    pub(super) push_denied: u64,
+    /// Not stored, and answered with an error.
+    pub(super) push_fails: u64,
+    /// A push of several statements is stored in part.
+    pub(super) push_torn: u64,
+    pub(super) broadcast_delayed: u64,
+    /// Of those that are delayed.
+    pub(super) broadcast_lost: u64,
+    /// Of those that are delayed.
+    pub(super) broadcast_repeated: u64,
+}
+
+/// How often each thing happens in a storm, against [`Weights::WORK`] for each step of ordinary work at hand. A plan's
+/// intensity multiplies all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weights {
+    /// Time passes although there is work at hand.
+    pub(super) wait: u64,
+    /// A socket breaks.
+    pub(super) sever: u64,
+    /// A process is killed.
+    pub(super) kill: u64,
+    /// A process is killed and the last unsynced commits with it.
+    pub(super) power_cut: u64,
+    /// A process is killed and its journal replaced by a backup.
+    pub(super) restore: u64,
+    /// A commit fails.
+    pub(super) commit_fails: u64,
+    /// Another process takes a shared journal over.
+    pub(super) take_over: u64,
+    /// A process is stopped in order and begins again.
+    pub(super) drain: u64,
+    /// A process is killed and begins with other plugins, or with another client id.
+    pub(super) reconfigure: u64,
+    /// The log is wiped.
+    pub(super) reset: u64,
+    /// An operator redrives or discards a dead letter, or unparks drafts.
+    pub(super) operate: u64,
+}
+
+impl Weights {
+    /// The weight of one step of ordinary work.
+    pub(super) const WORK: u64 = 400;
+}
+
+/// Who shares what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hosts {
+    /// One host, one journal.
+    One,
+    /// Two hosts, each with a journal of its own.
+    Two,
+    /// Two hosts; the second begins with a copy of the first's journal.
+    Copied,
+    /// Two hosts that take one journal from each other.
+    Shared,
+}
+
+/// Ways to be simpler than promised that must do no harm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Frugal {
+    #[default]
+    No,
+    /// Acks of pushes never reach the machine.
+    AcksIgnored,
+    /// Every push is sent twice.
+    PushedTwice,
+    /// Nothing is kept that arrives before its parent.
+    NoStash,
+    /// No wait before a refused or failed push is tried again.
+    NoWait,
+    /// Every frame of a dead socket is read after all.
+    LateFrames,
+}
+
+/// A world before it begins.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) hosts: Hosts,
+    pub(super) guests: Vec<Guest>,
+    pub(super) moods: Moods,
+    pub(super) network: NetworkFaults,
+    pub(super) weights: Weights,
+    pub(super) intensity: u64,
+    pub(super) limits: Limits,
+    pub(super) timing: Timing,
+    pub(super) on_reset: OnReset,
+    pub(super) refuses: Refusal,
+    /// What changes when a host is configured anew.
+    pub(super) reconfigure: Reconfigure,
+    /// So many of the guests, from the first, may be taken away by that.
+    pub(super) reconfigurable: usize,
+    pub(super) page_events: usize,
+    /// Rows that the backend appends atomically.
+    pub(super) statement_rows: usize,
+    /// Names that other clients write.
+    pub(super) names: &'static [&'static str],
+    /// Events in the log before the first host begins.
+    pub(super) history_events: u64,
+    /// Events that other clients write during the storm, at most.
+    pub(super) storm_events: u64,
+    /// Events that they write when the faults have stopped.
+    pub(super) calm_events: u64,
+    pub(super) storm_steps: u64,
+    pub(super) frugal: Frugal,
+    pub(super) sabotage: Option<Sabotage>,
+}
+
+/// What changes when a host is configured anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Reconfigure {
+    /// Plugins are removed and come back.
+    #[default]
+    Membership,
+    /// Plugins leave the catalog and come back; their cursors wait.
+    Availability,
+    /// The installation changes the client id that it writes.
+    ClientId,
+}
+
+impl Plan {
+    /// The plan with one simplification that must do no harm.
+    pub(super) fn frugal(mut self, frugal: Frugal) -> Self {
+        self.frugal = frugal;
+        match frugal {
+            Frugal::No | Frugal::AcksIgnored | Frugal::PushedTwice | Frugal::LateFrames => {}
+            Frugal::NoStash => self.limits.stash_events_max = 0,
+            Frugal::NoWait => {
+                self.timing.push.first = Duration::ZERO;
+                self.timing.push.longest = Duration::ZERO;
+                self.timing.gap_timeout = Duration::ZERO;
+            }
+        }
+        self
+    }
+
+    /// The plan with one rule broken.
+    pub(super) fn sabotaged(self, sabotage: Sabotage) -> Self {
+        Self {
+            sabotage: Some(sabotage),
+            ..self
+        }
+    }
+}

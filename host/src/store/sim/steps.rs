@@ -1,0 +1,481 @@
+//! Everything that can happen in a world, one step at a time.
+
+use crate::store::sabotage::Sabotage;
+use crate::store::sim::guest::Mood;
+use crate::store::sim::host::{Host, Running, Standing, Surroundings, Then};
+use crate::store::sim::network::{Move, Owner, SocketId};
+use crate::store::sim::oracle::{Rule, Violation};
+use crate::store::sim::plan::{Frugal, Hosts, Reconfigure, Weights};
+use crate::store::sim::world::World;
+use crate::store::{Commit, Input, PushAnswer, RunOutcome};
+use crate::time::Timestamp;
+
+/// What may happen next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Travel(Move),
+    Read(SocketId),
+    ReadLate,
+    Perform(usize),
+    Confirm(usize),
+    Finish(usize, usize),
+    Boot(usize),
+    Wait,
+    Write,
+    Sever(SocketId),
+    Kill(usize),
+    PowerCut(usize),
+    Restore(usize),
+    FailCommit(usize),
+    TakeOver(usize),
+    Drain(usize),
+    Reconfigure(usize),
+    Reset,
+    Operate(usize),
+}
+
+impl World {
+    /// Ordinary work at hand: what happens without any fault, and never by the passing of time.
+    pub(super) fn work(&self) -> Vec<(u64, Step)> {
+        let mut work = Vec::new();
+        let travels = self.network.moves().into_iter().map(|step| {
+            let weight = match step {
+                Move::Open(_) | Move::Serve(_) | Move::Page(..) => Weights::WORK,
+                Move::Broadcast(_) => Weights::WORK / 3,
+                Move::Zombie(_) => Weights::WORK / 20,
+            };
+            (weight, Step::Travel(step))
+        });
+        work.extend(travels);
+        work.extend(
+            self.network
+                .readable()
+                .into_iter()
+                .map(|id| (Weights::WORK, Step::Read(id))),
+        );
+        for (index, host) in self.hosts.iter().enumerate() {
+            if host.next_effect().is_some() {
+                work.push((3 * Weights::WORK, Step::Perform(index)));
+            }
+            if host.commit_in_flight().is_some() {
+                work.push((Weights::WORK, Step::Confirm(index)));
+            }
+            work.extend((0..host.runs()).map(|run| (Weights::WORK / 2, Step::Finish(index, run))));
+            let alone = self.plan.hosts != Hosts::Shared || !self.hosts.iter().any(Host::is_up);
+            if !host.is_up() && alone && (index == 0 || self.twin_awake) {
+                work.push((Weights::WORK, Step::Boot(index)));
+            }
+        }
+        work
+    }
+
+    /// Everything that may happen next in a storm.
+    pub(super) fn options(&self) -> Vec<(u64, Step)> {
+        let mut options = self.work();
+        let timed = self.next_deadline() < Timestamp::NEVER;
+        if options.is_empty() && timed {
+            options.push((Weights::WORK, Step::Wait));
+        }
+        let faults = self.faults();
+        options.extend(
+            faults
+                .into_iter()
+                .map(|(weight, step)| (weight * self.plan.intensity, step)),
+        );
+        options
+    }
+
+    /// Everything that need not happen.
+    fn faults(&self) -> Vec<(u64, Step)> {
+        let weights = &self.plan.weights;
+        let late = if self.plan.frugal == Frugal::LateFrames {
+            100
+        } else {
+            3
+        };
+        let mut faults = vec![
+            (weights.wait, Step::Wait),
+            (weights.reset, Step::Reset),
+            (late * self.network.late() as u64, Step::ReadLate),
+        ];
+        if self.next_deadline() == Timestamp::NEVER {
+            faults.remove(0);
+        }
+        faults.extend(
+            self.network
+                .breakable()
+                .into_iter()
+                .map(|id| (weights.sever, Step::Sever(id))),
+        );
+        for (index, host) in self.hosts.iter().enumerate() {
+            if !host.is_up() {
+                if self.plan.hosts == Hosts::Shared {
+                    faults.push((weights.take_over, Step::TakeOver(index)));
+                }
+                continue;
+            }
+            faults.extend([
+                (weights.kill, Step::Kill(index)),
+                (weights.power_cut, Step::PowerCut(index)),
+                (weights.restore, Step::Restore(index)),
+                (weights.reconfigure, Step::Reconfigure(index)),
+                (weights.drain, Step::Drain(index)),
+                (weights.operate, Step::Operate(index)),
+            ]);
+            if host.commit_in_flight().is_some() {
+                faults.push((weights.commit_fails, Step::FailCommit(index)));
+            }
+        }
+        faults
+    }
+
+    pub(super) fn take(&mut self, step: Step) -> Result<(), Violation> {
+        self.steps += 1;
+        match step {
+            Step::Travel(step) => {
+                let text = self.network.make(step, &mut self.backend, self.now);
+                self.note(|| text);
+            }
+            Step::Read(id) => {
+                if let Some((owner, input)) = self.network.read(id) {
+                    self.deliver(owner, input)?;
+                }
+            }
+            Step::ReadLate => {
+                if let Some((owner, input)) = self.network.read_late() {
+                    self.note(|| "a frame of a dead socket is read:".to_owned());
+                    self.deliver(owner, input)?;
+                }
+            }
+            Step::Perform(host) => self.perform(host)?,
+            Step::Confirm(host) => self.confirm(host)?,
+            Step::Finish(host, run) => self.finish(host, run)?,
+            Step::Boot(host) | Step::TakeOver(host) => self.boot(host),
+            Step::Wait => self.wait(),
+            Step::Write => self.write(),
+            Step::Sever(id) => {
+                self.chronicle.disturbed = true;
+                self.note(|| format!("socket {id} breaks"));
+                self.network.sever(id);
+            }
+            Step::Kill(host) => self.kill(host)?,
+            Step::PowerCut(host) => self.power_cut(host)?,
+            Step::Restore(host) => self.restore(host)?,
+            Step::FailCommit(host) => {
+                self.note(|| format!("host {host}: a commit fails"));
+                self.hosts[host].take_commit();
+                self.kill(host)?;
+            }
+            Step::Drain(host) => {
+                self.chronicle.disturbed = true;
+                self.note(|| format!("host {host} is asked to stop"));
+                self.hosts[host].handle(Input::Drain, self.now);
+            }
+            Step::Reconfigure(host) => self.reconfigure(host)?,
+            Step::Reset => self.reset(),
+            Step::Operate(host) => self.operate(host),
+        }
+        Ok(())
+    }
+
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+        let (steps, now) = (self.steps, self.now.as_millis());
+        if let Some(trace) = &mut self.trace {
+            if trace.len() == self.trace_len {
+                trace.pop_front();
+            }
+            trace.push_back(format!("{steps:>6} {now:>9} {}", text()));
+        }
+    }
+
+    fn deliver(&mut self, owner: Owner, input: Input) -> Result<(), Violation> {
+        let answer = PushAnswer::Accepted;
+        let is_ack = matches!(&input, Input::PushAnswered { answer: it, .. } if *it == answer);
+        if is_ack && self.plan.frugal == Frugal::AcksIgnored {
+            return Ok(());
+        }
+        self.note(|| format!("host {} reads {}", owner.host, describe(&input)));
+        self.hosts[owner.host].receive(owner, input, self.now);
+        self.check_bounds(owner.host)
+    }
+
+    /// Nothing that comes in makes a machine hold more than it may. Past the window's end there may be a chunk that came
+    /// when there was room, one of a refill that was asked for then, and what the stash held.
+    fn check_bounds(&self, host: usize) -> Result<(), Violation> {
+        let Some((window, stash, landed)) = self.hosts[host].held() else {
+            return Ok(());
+        };
+        let limits = &self.plan.limits;
+        let run = self.plan.guests.iter().map(|guest| guest.drafts).max();
+        let push = run.unwrap_or(0).max(limits.push_events_max);
+        let chunk = push.max(self.plan.page_events);
+        let window_max = limits.window_events_max + 2 * chunk + limits.stash_events_max;
+        let landed_max = limits.landed_max * self.plan.guests.len();
+        if window > window_max || stash > limits.stash_events_max || landed > landed_max {
+            let text = format!("{window} bodies, {stash} stashed events, {landed} landed triggers");
+            return Err(Violation::new(Rule::Held, text));
+        }
+        Ok(())
+    }
+
+    fn surroundings(&mut self) -> (&mut Vec<Host>, Surroundings<'_>) {
+        let surroundings = Surroundings {
+            plan: &self.plan,
+            backend: &self.backend,
+            network: &mut self.network,
+            journals: &mut self.journals,
+            chronicle: &mut self.chronicle,
+            now: self.now,
+        };
+        (&mut self.hosts, surroundings)
+    }
+
+    fn perform(&mut self, host: usize) -> Result<(), Violation> {
+        if self.trace.is_some() {
+            let text = format!("host {host} does {:?}", self.hosts[host].next_effect());
+            self.note(|| text);
+        }
+        let (hosts, mut surroundings) = self.surroundings();
+        match hosts[host].perform(&mut surroundings)? {
+            Then::GoOn => {}
+            Then::BeginAgain => {
+                self.hosts[host].end(&mut self.network);
+                self.chronicle.disturbed = true;
+            }
+            Then::Ended => {
+                self.hosts[host].end(&mut self.network);
+            }
+        }
+        Ok(())
+    }
+
+    fn boot(&mut self, host: usize) {
+        self.note(|| format!("host {host} begins"));
+        let (hosts, mut surroundings) = self.surroundings();
+        hosts[host].boot(&mut surroundings);
+    }
+
+    fn confirm(&mut self, host: usize) -> Result<(), Violation> {
+        let Some(commit) = self.hosts[host].take_commit() else {
+            return Ok(());
+        };
+        if self.write_commit(host, &commit)? {
+            self.hosts[host].handle(Input::Committed, self.now);
+        } else {
+            self.note(|| format!("host {host} has lost its lease"));
+            self.hosts[host].end(&mut self.network);
+        }
+        Ok(())
+    }
+
+    /// Whether the journal took the commit.
+    fn write_commit(&mut self, host: usize, commit: &Commit) -> Result<bool, Violation> {
+        self.note(|| format!("host {host} has committed"));
+        let Host { journal, lease, .. } = self.hosts[host];
+        let sabotage = self.plan.sabotage;
+        let synced = commit.synced && sabotage != Some(Sabotage::StartNotSynced);
+        let keep_kv = sabotage == Some(Sabotage::KvKeptOnRemoval);
+        let before = self.journals[journal].content.clone();
+        if self.journals[journal]
+            .commit(lease, commit, synced, keep_kv)
+            .is_err()
+        {
+            return Ok(false);
+        }
+        self.chronicle
+            .on_commit(journal, &before, commit, &self.plan)?;
+        Ok(true)
+    }
+
+    fn finish(&mut self, host: usize, run: usize) -> Result<(), Violation> {
+        let Some(Running { request, kv }) = self.hosts[host].take_run(run) else {
+            return Ok(());
+        };
+        let plugin = &request.stamp.run.plugin;
+        let guest = self
+            .plan
+            .guests
+            .iter()
+            .find(|guest| guest.plugin == *plugin);
+        let guest =
+            guest.ok_or_else(|| Violation::new(Rule::Alien, format!("no plugin {plugin}")))?;
+        let mood = if self.healed {
+            Mood::Fine
+        } else {
+            guest.mood(&self.plan.moods, self.plan.seed, &request.event)
+        };
+        let fine = || {
+            let (drafts, kv) = guest.answer(&request.event, request.mode, &kv);
+            RunOutcome::Finished { drafts, kv }
+        };
+        let not_now = || RunOutcome::Retry {
+            error: "not now".into(),
+        };
+        let outcome = match mood {
+            Mood::Fine => fine(),
+            Mood::Hesitant { failures } if request.attempt > failures => fine(),
+            Mood::Flaky if self.rng.bool() => fine(),
+            Mood::Hesitant { .. } | Mood::Flaky | Mood::Hopeless => not_now(),
+            Mood::Rejecting => RunOutcome::Reject {
+                error: "never".into(),
+            },
+            Mood::Poisonous => {
+                self.note(|| format!("host {host} is killed by {}", request.stamp));
+                return self.kill(host);
+            }
+        };
+        self.note(|| format!("host {host}: {} ends: {outcome:?}", request.stamp));
+        let token = request.token;
+        self.hosts[host].handle(Input::RunFinished { token, outcome }, self.now);
+        Ok(())
+    }
+
+    pub(super) fn next_deadline(&self) -> Timestamp {
+        self.hosts
+            .iter()
+            .map(Host::poll_timeout)
+            .fold(Timestamp::NEVER, Ord::min)
+    }
+
+    /// Time passes to the next deadline.
+    fn wait(&mut self) {
+        self.now = self.now.max(self.next_deadline());
+        self.note(|| "time passes".to_owned());
+        for host in &mut self.hosts {
+            host.handle_timeout(self.now);
+        }
+    }
+
+    pub(super) fn write(&mut self) {
+        self.events_left = self.events_left.saturating_sub(1);
+        let name = self.plan.names[self.rng.usize(..self.plan.names.len())];
+        let event = self.backend.write(name, "somewhere", self.now);
+        self.note(|| format!("somebody writes {} {name}", event.seq));
+        let id = self.backend.log().id.clone();
+        self.network.publish(&[event], &id);
+    }
+
+    fn kill(&mut self, host: usize) -> Result<(), Violation> {
+        self.note(|| format!("host {host} is killed"));
+        self.chronicle.disturbed = true;
+        let commit = self.hosts[host].end(&mut self.network);
+        if let Some(commit) = commit.filter(|_| self.rng.bool()) {
+            self.write_commit(host, &commit)?;
+        }
+        Ok(())
+    }
+
+    fn power_cut(&mut self, host: usize) -> Result<(), Violation> {
+        self.kill(host)?;
+        let journal = &mut self.journals[self.hosts[host].journal];
+        let count = self.rng.usize(..=journal.losable().min(8));
+        journal.lose(count);
+        self.chronicle.commits_lost |= count > 0;
+        self.note(|| format!("a power cut takes back {count} commits"));
+        Ok(())
+    }
+
+    fn restore(&mut self, host: usize) -> Result<(), Violation> {
+        self.kill(host)?;
+        let journal = &mut self.journals[self.hosts[host].journal];
+        let count = self.rng.usize(..=journal.backups());
+        journal.restore(count);
+        self.chronicle.restored |= count > 0;
+        self.note(|| format!("a backup of {count} commits ago is put in place"));
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, host: usize) -> Result<(), Violation> {
+        self.kill(host)?;
+        let choice = self.plan.guests.len().min(self.plan.reconfigurable);
+        let chosen = self.rng.usize(..choice);
+        let plugin = self.plan.guests[chosen].plugin.clone();
+        let host = &mut self.hosts[host];
+        let away = match self.plan.reconfigure {
+            Reconfigure::ClientId => {
+                host.renames += 1;
+                return Ok(());
+            }
+            Reconfigure::Membership => Standing::Removed,
+            Reconfigure::Availability => Standing::Missing,
+        };
+        self.chronicle.membership_changed |= away == Standing::Removed;
+        let standing = host
+            .configured
+            .get_mut(&plugin)
+            .expect("every guest is configured");
+        *standing = if *standing == Standing::Serving {
+            away
+        } else {
+            Standing::Serving
+        };
+        let standing = *standing;
+        self.note(|| format!("{plugin} is {standing:?} now"));
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.note(|| "the log is wiped".to_owned());
+        self.chronicle.disturbed = true;
+        self.chronicle.on_reset();
+        self.backend.reset();
+        for id in self.network.breakable() {
+            if self.rng.bool() {
+                self.network.sever(id);
+            }
+        }
+    }
+
+    /// An operator does something about a dead letter or a parked run.
+    fn operate(&mut self, host: usize) {
+        let content = &self.journals[self.hosts[host].journal].content;
+        let letters: Vec<_> = content.dead_letters.values().cloned().collect();
+        let parked = content
+            .outbox
+            .values()
+            .filter(|entry| entry.parked.is_some());
+        let parked: Vec<_> = parked.map(|entry| entry.stamp.run.clone()).collect();
+        if let Some(run) = parked.first().filter(|_| self.rng.bool()) {
+            self.chronicle.operated = true;
+            self.note(|| format!("an operator unparks {run}"));
+            self.hosts[host].handle(Input::Unpark { run: run.clone() }, self.now);
+        } else if let Some(letter) = self.rng.choice(letters) {
+            let run = letter.stamp.run.clone();
+            self.chronicle.operated = true;
+            if self.rng.u8(..8) == 0 {
+                self.note(|| format!("an operator discards {run}"));
+                self.chronicle
+                    .on_discard(self.hosts[host].journal, run.clone());
+                self.hosts[host].handle(Input::Discard { run }, self.now);
+                return;
+            }
+            self.note(|| format!("an operator redrives {run}"));
+            let letter = Box::new(letter);
+            self.hosts[host].handle(Input::Redrive { letter }, self.now);
+        }
+    }
+
+    /// A host that has lost its lease notices by its heartbeat.
+    pub(super) fn retire_fenced(&mut self) {
+        for host in &mut self.hosts {
+            if !self.journals[host.journal].is_held(host.lease) {
+                host.end(&mut self.network);
+            }
+        }
+    }
+}
+
+/// An input in one line.
+fn describe(input: &Input) -> String {
+    if let Input::Pulled {
+        generation,
+        request,
+        events,
+        ..
+    } = input
+    {
+        let events: Vec<_> = events.iter().map(|it| it.seq.get()).collect();
+        return format!("chunk {events:?} of pull {}.{}", generation.0, request.0);
+    }
+    format!("{input:?}")
+}
