@@ -1,5 +1,6 @@
 //! The proof of the store's rules: seeded worlds of hosts, journals, network and backend, with every fault between them
-//! that `docs` promise to survive, judged by an oracle that knows the promises and not the machine.
+//! that a store must survive, judged by an oracle that knows the promises and not the machine. That the oracle would
+//! notice is tried by breaking each rule once (`sabotages`).
 //!
 //! `cargo test -p quartermaster --lib sim::` visits a fixed set of worlds. A world that breaks a promise prints its
 //! profile and seed; `QM_SIM_PROFILE=kills QM_SIM_SEED=17 cargo test -p quartermaster --lib sim::replay -- --nocapture`
@@ -17,6 +18,7 @@ mod profile;
 mod rare;
 mod sabotages;
 mod steps;
+mod tally;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use oracle::{Rule, Violation};
 use plan::{Frugal, Plan};
 use profile::PROFILES;
+use tally::Tally;
 use world::World;
 
 /// Worlds of each profile in an ordinary test run.
@@ -32,12 +35,12 @@ const WORLDS: u64 = 150;
 const TRACE_LEN: usize = 60;
 
 /// Lives one world; a panic of the machine is a broken promise, too.
-fn live(plan: Plan) -> Result<u64, Violation> {
+fn live(plan: Plan) -> Result<Tally, Violation> {
     let mut world = World::new(plan, 0);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.live()));
     outcome
         .unwrap_or_else(|panic| Err(panicked(&*panic)))
-        .map(|()| world.steps)
+        .map(|()| world.tally())
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Violation {
@@ -64,23 +67,24 @@ fn tell(plan: Plan, trace_len: usize) -> String {
 }
 
 /// Visits the worlds of one profile.
-fn visit(name: &str, frugal: Frugal, worlds: u64) {
+fn visit(name: &str, frugal: Frugal, worlds: u64) -> Tally {
     let worlds = std::env::var("QM_SIM_WORLDS")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(worlds);
     let plan = profile::named(name).plan;
-    let mut steps = 0;
+    let mut tally = Tally::default();
     for seed in 0..worlds {
         match live(plan(seed).frugal(frugal)) {
-            Ok(taken) => steps += taken,
+            Ok(more) => tally.merge(&more),
             Err(violation) => panic!(
                 "QM_SIM_PROFILE={name} QM_SIM_SEED={seed} ({frugal:?})\n{}\n{violation}",
                 tell(plan(seed).frugal(frugal), TRACE_LEN),
             ),
         }
     }
-    println!("{name}: {worlds} worlds, {steps} steps");
+    println!("{name}: {worlds} worlds, {tally}");
+    tally
 }
 
 #[test]
@@ -161,6 +165,33 @@ fn torn_appends() {
 #[test]
 fn circles() {
     visit("circles", Frugal::No, WORLDS);
+}
+
+#[test]
+fn storms_are_storms() {
+    let mut tally = Tally::default();
+    for profile in PROFILES {
+        tally.merge(&visit(profile.name, Frugal::No, 20));
+    }
+    for what in [
+        "runs",
+        "pushes accepted",
+        "pushes refused",
+        "pushes failed",
+        "pushes for another log",
+        "zombies admitted",
+        "broadcasts lost",
+        "sockets broken",
+        "kills",
+        "commits lost",
+        "backups restored",
+        "leases lost",
+        "logs wiped",
+        "redrives",
+        "unparked",
+    ] {
+        assert!(tally.of(what) > 0, "no {what}: {tally}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::event::{Event, SeqNum};
 use crate::id::BackendId;
 use crate::store::sim::backend::{Backend, Fate, Push};
 use crate::store::sim::plan::NetworkFaults;
+use crate::store::sim::tally::Tally;
 use crate::store::{Generation, Input, PullKind, PushAnswer, RequestId};
 use crate::time::Timestamp;
 
@@ -105,6 +106,7 @@ pub(super) struct Network {
     late: Vec<LateFrame>,
     page_events: usize,
     pub(super) faults: NetworkFaults,
+    pub(super) tally: Tally,
     rng: fastrand::Rng,
 }
 
@@ -133,6 +135,7 @@ impl Network {
             late: Vec::new(),
             page_events,
             faults: NetworkFaults::default(),
+            tally: Tally::default(),
             rng: fastrand::Rng::with_seed(seed),
         }
     }
@@ -474,6 +477,16 @@ impl Network {
     ) -> PushAnswer {
         let fate = self.fate();
         let (answer, events) = backend.append(push, fate, now);
+        let what = match answer {
+            PushAnswer::Accepted => "pushes accepted",
+            PushAnswer::ServerAhead { .. } => "pushes refused",
+            PushAnswer::BackendIdMismatch { .. } => "pushes for another log",
+            PushAnswer::Unknown { .. } => "pushes failed",
+        };
+        self.tally.add(what, 1);
+        if listener.is_none() && !events.is_empty() {
+            self.tally.add("zombies admitted", 1);
+        }
         let answer_first = self.rng.u8(..4) == 0;
         if answer_first {
             self.answer(listener, &answer);
@@ -542,6 +555,7 @@ impl Network {
     fn broadcast_arrives(&mut self, index: usize) -> String {
         if self.chance(self.faults.broadcast_lost) {
             self.broadcasts.swap_remove(index);
+            self.tally.add("broadcasts lost", 1);
             return "a broadcast is lost".to_owned();
         }
         let repeats = self.chance(self.faults.broadcast_repeated);

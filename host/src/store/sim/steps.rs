@@ -154,6 +154,7 @@ impl World {
             Step::Wait => self.wait(),
             Step::Write => self.write(),
             Step::Sever(id) => {
+                self.tally.add("sockets broken", 1);
                 self.chronicle.disturbed = true;
                 self.note(|| format!("socket {id} breaks"));
                 self.network.sever(id);
@@ -263,6 +264,7 @@ impl World {
             self.hosts[host].handle(Input::Committed, self.now);
         } else {
             self.note(|| format!("host {host} has lost its lease"));
+            self.tally.add("leases lost", 1);
             self.hosts[host].end(&mut self.network);
         }
         Ok(())
@@ -325,6 +327,7 @@ impl World {
             }
         };
         self.note(|| format!("host {host}: {} ends: {outcome:?}", request.stamp));
+        self.tally.add("runs", 1);
         let token = request.token;
         self.hosts[host].handle(Input::RunFinished { token, outcome }, self.now);
         Ok(())
@@ -357,6 +360,7 @@ impl World {
 
     fn kill(&mut self, host: usize) -> Result<(), Violation> {
         self.note(|| format!("host {host} is killed"));
+        self.tally.add("kills", 1);
         self.chronicle.disturbed = true;
         let commit = self.hosts[host].end(&mut self.network);
         if let Some(commit) = commit.filter(|_| self.rng.bool()) {
@@ -370,6 +374,7 @@ impl World {
         let journal = &mut self.journals[self.hosts[host].journal];
         let count = self.rng.usize(..=journal.losable().min(8));
         journal.lose(count);
+        self.tally.add("commits lost", count as u64);
         self.chronicle.commits_lost |= count > 0;
         self.note(|| format!("a power cut takes back {count} commits"));
         Ok(())
@@ -380,6 +385,7 @@ impl World {
         let journal = &mut self.journals[self.hosts[host].journal];
         let count = self.rng.usize(..=journal.backups());
         journal.restore(count);
+        self.tally.add("backups restored", 1);
         self.chronicle.restored |= count > 0;
         self.note(|| format!("a backup of {count} commits ago is put in place"));
         Ok(())
@@ -416,6 +422,7 @@ impl World {
 
     fn reset(&mut self) {
         self.note(|| "the log is wiped".to_owned());
+        self.tally.add("logs wiped", 1);
         self.chronicle.disturbed = true;
         self.chronicle.on_reset();
         self.backend.reset();
@@ -437,6 +444,7 @@ impl World {
         let parked: Vec<_> = parked.map(|entry| entry.stamp.run.clone()).collect();
         if let Some(run) = parked.first().filter(|_| self.rng.bool()) {
             self.chronicle.operated = true;
+            self.tally.add("unparked", 1);
             self.note(|| format!("an operator unparks {run}"));
             self.hosts[host].handle(Input::Unpark { run: run.clone() }, self.now);
         } else if let Some(letter) = self.rng.choice(letters) {
@@ -449,6 +457,7 @@ impl World {
                 self.hosts[host].handle(Input::Discard { run }, self.now);
                 return;
             }
+            self.tally.add("redrives", 1);
             self.note(|| format!("an operator redrives {run}"));
             let letter = Box::new(letter);
             self.hosts[host].handle(Input::Redrive { letter }, self.now);

@@ -13,6 +13,7 @@ use crate::store::sim::network::Network;
 use crate::store::sim::oracle::{Evidence, Rule, Violation};
 use crate::store::sim::plan::{Hosts, NetworkFaults, Plan, Weights};
 use crate::store::sim::steps::Step;
+use crate::store::sim::tally::Tally;
 use crate::store::{Input, OnReset, SessionStatus, StopReason, SubscriptionState};
 use crate::time::Timestamp;
 
@@ -45,6 +46,7 @@ pub(super) struct World {
     /// Events that other clients are yet to write.
     pub(super) events_left: u64,
     pub(super) steps: u64,
+    pub(super) tally: Tally,
     pub(super) trace: Option<VecDeque<String>>,
     pub(super) trace_len: usize,
 }
@@ -70,6 +72,7 @@ impl World {
             twin_awake: plan.hosts != Hosts::Copied,
             events_left: plan.storm_events,
             steps: 0,
+            tally: Tally::default(),
             trace: (trace_len > 0).then(VecDeque::new),
             trace_len,
             rng,
@@ -84,6 +87,14 @@ impl World {
     /// The last steps, oldest first.
     pub(super) fn trace(&self) -> impl Iterator<Item = &String> {
         self.trace.iter().flatten()
+    }
+
+    /// How much has happened.
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        tally.merge(&self.network.tally);
+        tally.add("steps", self.steps);
+        tally
     }
 
     /// Lives the world through; the promise it broke, if it broke one.
