@@ -137,7 +137,6 @@ impl Proxy {
 
 async fn accept(listener: TcpListener, shared: Shared) {
     let mut connections = JoinSet::new();
-    let mut number = 0;
     loop {
         // Finished connections are taken in here so that a thousand of them leave nothing behind.
         while connections.try_join_next().is_some() {}
@@ -146,13 +145,12 @@ async fn accept(listener: TcpListener, shared: Shared) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        number += 1;
-        connections.spawn(serve(stream, shared.clone(), number));
+        connections.spawn(serve(stream, shared.clone()));
     }
 }
 
 /// One connection, until either end closes it or it is cut.
-async fn serve(stream: TcpStream, shared: Shared, number: u64) {
+async fn serve(stream: TcpStream, shared: Shared) {
     if shared.faults.borrow().refuse {
         return;
     }
@@ -160,7 +158,7 @@ async fn serve(stream: TcpStream, shared: Shared, number: u64) {
     cuts.mark_unchanged();
     // Whichever way it ends, dropping both sockets closes them.
     tokio::select! {
-        _ = connection::relay(stream, shared, number) => {}
+        _ = connection::relay(stream, shared) => {}
         _ = cuts.changed() => {}
     }
 }

@@ -6,6 +6,7 @@ use quartermaster_tests::client::LiveStoreClient;
 use quartermaster_tests::plugins::{counter, echo, triple};
 use quartermaster_tests::proxy::Proxy;
 use quartermaster_tests::scene::{Scene, host_on};
+use tokio::process::Command;
 
 use crate::{ask, remark};
 
@@ -105,5 +106,25 @@ async fn a_token_kept_in_the_environment_opens_a_store() -> Result<()> {
     let written = [host.log(), host.health().await?.to_string()].concat();
     ensure!(!written.contains("s3cret"), "the token shows:\n{written}");
     client.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_shows_an_answer_and_stops_cleanly() -> Result<()> {
+    let demo = Command::new(env!("CARGO_BIN_EXE_demo"))
+        .arg("--once")
+        .output()
+        .await?;
+    let shown = String::from_utf8_lossy(&demo.stdout);
+    ensure!(
+        demo.status.success(),
+        "{}: {shown}{}",
+        demo.status,
+        String::from_utf8_lossy(&demo.stderr)
+    );
+    ensure!(
+        shown.contains("You said: Hello, is anybody there?"),
+        "it showed: {shown}"
+    );
     Ok(())
 }

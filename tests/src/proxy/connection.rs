@@ -47,14 +47,13 @@ enum Fate {
 /// The frames from the backend to the host, and what is decided about them.
 struct Downstream {
     shared: Shared,
-    random: fastrand::Rng,
     calls: BTreeMap<String, Call>,
     /// A frame that waits for the next one.
     delayed: Option<Message>,
 }
 
 /// Joins the two ends until one of them closes.
-pub(super) async fn relay(stream: TcpStream, shared: Shared, number: u64) -> Result<()> {
+pub(super) async fn relay(stream: TcpStream, shared: Shared) -> Result<()> {
     let mut target = String::new();
     // The query holds the store and the auth payload: it goes on as it came.
     #[allow(
@@ -79,7 +78,6 @@ pub(super) async fn relay(stream: TcpStream, shared: Shared, number: u64) -> Res
     let (calls, calls_seen) = mpsc::channel(FRAMES_MAX);
     let (extra_acks, extra_acks_seen) = mpsc::channel(FRAMES_MAX);
     let downstream = Downstream {
-        random: fastrand::Rng::with_seed(shared.seed.wrapping_add(number)),
         shared: shared.clone(),
         calls: BTreeMap::new(),
         delayed: None,
@@ -199,13 +197,17 @@ impl Downstream {
                 }
                 Fate::Pass
             }
-            (Some("Chunk"), Some(Call::Broadcasts)) => self.broadcast_fate(&faults),
+            (Some("Chunk"), Some(Call::Broadcasts)) => self.broadcast_fate(&faults, frame),
             _ => Fate::Pass,
         }
     }
 
-    fn broadcast_fate(&mut self, faults: &Faults) -> Fate {
-        let dice = self.random.u8(0..100);
+    fn broadcast_fate(&mut self, faults: &Faults, frame: &Value) -> Fate {
+        // Every pull of a connection, ended ones too, gets its own copy of a broadcast: all of them share one fate, or
+        // hardly anything would ever be lost.
+        let place = frame["values"][0]["batch"][0]["eventEncoded"]["seqNum"].as_u64();
+        let seed = self.shared.seed.wrapping_add(place.unwrap_or_default());
+        let dice = fastrand::Rng::with_seed(seed).u8(0..100);
         let lose = if faults.swallow_broadcasts {
             100
         } else {
