@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and which exit code answers. Each command is a file below.
 
+mod arenas;
 mod check;
 mod serve;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::cli::EXIT_CONFIG;
+use crate::cli::{EXIT_CONFIG, arenas};
 use crate::config::{self, Environment, Location};
 use crate::host;
 use crate::telemetry::{self, LogFormat, Metrics};
@@ -32,6 +32,7 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
     telemetry::init(arguments.log_format)?;
+    arenas::bound();
     let loaded = match config::load(location, environment) {
         Ok(loaded) => loaded,
         Err(refused) => {
