@@ -210,10 +210,11 @@ impl Life {
     /// Something came over the socket.
     fn on_input(&mut self, input: Input) {
         let metrics = &self.shared.metrics;
-        match &input {
-            Input::PushAnswered { answer, .. } => metrics.push_answered(answer),
-            Input::Connected { generation } if generation.0 > 1 => metrics.reconnected(),
-            _ => {}
+        if let Input::PushAnswered { answer, .. } = &input {
+            metrics.push_answered(answer);
+        }
+        if matches!(input, Input::Connected { generation } if generation.0 > 1) {
+            metrics.reconnected();
         }
         let head = self.machine.head();
         self.machine.handle(input, self.shared.clock.now());

@@ -16,6 +16,9 @@ struct Told {
     commits: Vec<Commit>,
 }
 
+/// A draft's parent and stamp.
+type Pushed = (u64, Arc<str>);
+
 const GENERATION: Generation = Generation(1);
 
 fn echo() -> PluginName {
@@ -154,42 +157,40 @@ impl Told {
     fn effects(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         while let Some(effect) = self.state.poll_effect() {
-            match effect {
-                Effect::Commit(commit) => {
-                    self.commits.push(*commit);
-                    self.tell(Input::Committed);
-                }
-                Effect::Ack { .. } => {}
-                other => effects.push(other),
+            if let Effect::Commit(commit) = effect {
+                self.commits.push(*commit);
+                self.tell(Input::Committed);
+            } else if !matches!(effect, Effect::Ack { .. }) {
+                effects.push(effect);
             }
         }
         effects
     }
 
     fn runs(&mut self) -> Vec<RunRequest> {
-        let run = |effect| match effect {
-            Effect::Run(request) => Some(*request),
-            _ => None,
-        };
-        self.effects().into_iter().filter_map(run).collect()
+        let mut runs = Vec::new();
+        for effect in self.effects() {
+            if let Effect::Run(request) = effect {
+                runs.push(*request);
+            }
+        }
+        runs
     }
 
-    /// The parents and stamps of the one push that is wanted.
-    fn push(&mut self) -> Option<(RequestId, Vec<(u64, Arc<str>)>)> {
-        let push = |effect| match effect {
-            Effect::Push {
+    /// The one push that is wanted: its request, and each draft's parent and stamp.
+    fn push(&mut self) -> Option<(RequestId, Vec<Pushed>)> {
+        for effect in self.effects() {
+            if let Effect::Push {
                 request, drafts, ..
-            } => Some((request, drafts)),
-            _ => None,
-        };
-        let (request, drafts) = self.effects().into_iter().find_map(push)?;
-        Some((
-            request,
-            drafts
-                .into_iter()
-                .map(|it| (it.parent.get(), it.session_id))
-                .collect(),
-        ))
+            } = effect
+            {
+                let pushed = drafts
+                    .into_iter()
+                    .map(|it| (it.parent.get(), it.session_id));
+                return Some((request, pushed.collect()));
+            }
+        }
+        None
     }
 
     fn finish(&mut self, request: &RunRequest, outcome: RunOutcome) {
