@@ -26,7 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build plugins/*/ to plugins/dist/<name>.wasm and the test guests to tests/guests/dist/<name>.wasm
+    /// Build plugins/*/ to plugins/dist/NAME.wasm and the test guests to tests/guests/dist/NAME.wasm
     Plugins(plugins::Args),
     /// Build everything and run every test, against real LiveStore peers
     Test(test::Args),
