@@ -1,6 +1,6 @@
 //! The plugins at hand: every `.wasm` of the drop folder, compiled and checked, or the reason why it was refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,14 +55,27 @@ impl Catalog {
         self.plugins.get(name)
     }
 
-    /// Every plugin, by name.
-    pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
-        self.plugins.values()
-    }
-
     /// The files that were refused, each with the reason.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
+    }
+
+    /// Notes which of the plugins that stores want are not in `folder`, unless their file was refused.
+    pub fn note_missing<'a>(
+        &mut self,
+        folder: &Path,
+        wanted: impl Iterator<Item = &'a PluginName>,
+    ) {
+        let wanted: BTreeSet<&PluginName> = wanted.collect();
+        for name in wanted {
+            let path = folder.join(format!("{name}.wasm"));
+            let refused = self.refused.iter().any(|refused| refused.path == path);
+            if !self.plugins.contains_key(name) && !refused {
+                let reason = "it is configured for a store, and not there; the store keeps its place in the log for it \
+                              until the file is there and the server is started again";
+                self.refuse(path, reason.to_owned());
+            }
+        }
     }
 
     fn add(&mut self, path: &Path, plugin: Plugin) {
@@ -115,4 +128,45 @@ async fn load(engine: &Engine, path: &Path) -> Result<Plugin, String> {
     Plugin::load(engine, name, &bytes)
         .await
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::EngineSettings;
+
+    #[tokio::test]
+    async fn a_file_that_is_no_plugin_and_a_plugin_that_is_not_there_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("broken.wasm"), b"\0asm and then nothing").expect("a file");
+        fs::write(folder.path().join("Not a name.wasm"), b"").expect("a file");
+        fs::create_dir(folder.path().join("folder.wasm")).expect("a folder");
+        fs::write(folder.path().join("notes.txt"), b"").expect("a file");
+        let engine = Engine::new(EngineSettings::default()).expect("an engine");
+        let mut catalog = Catalog::load(&engine, folder.path()).await;
+        let wanted: Vec<PluginName> = ["broken", "absent"]
+            .map(|name| name.parse().expect("a name"))
+            .into();
+        catalog.note_missing(folder.path(), wanted.iter().chain(&wanted));
+        let name = |refused: &Refused| refused.path.file_name().map(|name| name.to_owned());
+        let refused: Vec<_> = catalog.refused().iter().filter_map(name).collect();
+        assert_eq!(
+            refused,
+            [
+                "Not a name.wasm",
+                "broken.wasm",
+                "folder.wasm",
+                "absent.wasm"
+            ]
+        );
+        assert!(wanted.iter().all(|name| catalog.get(name).is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_has_no_plugins() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = Engine::new(EngineSettings::default()).expect("an engine");
+        let catalog = Catalog::load(&engine, &folder.path().join("nowhere")).await;
+        assert!(catalog.refused().is_empty());
+    }
 }

@@ -64,7 +64,9 @@ async fn serve(
     let listener = TcpListener::bind(server.listen)
         .await
         .with_context(|| format!("server.listen: cannot listen on {}", server.listen))?;
-    let catalog = Catalog::load(engine, &server.plugins).await;
+    let mut catalog = Catalog::load(engine, &server.plugins).await;
+    let wanted = config.stores().iter().flat_map(|store| &store.plugins);
+    catalog.note_missing(&server.plugins, wanted.map(|plugin| &plugin.name));
     let (supervisor, unusable) = Supervisor::start(server, config.stores(), &catalog, shared);
     let site = Site {
         stores: supervisor.handles(),
