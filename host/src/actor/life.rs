@@ -162,6 +162,9 @@ impl Life {
         );
         for letter in &commit.dead_letters {
             self.shared.metrics.dead_letter(&letter.stamp.run.plugin);
+            let (store, attempts) = (&self.spec.id, letter.failures.len());
+            let error = letter.failures.last().map(|failure| &*failure.error);
+            warn!(%store, stamp = %letter.stamp, attempts, error, "event given up; it is a dead letter");
         }
         let lease = self
             .lease
