@@ -2,7 +2,6 @@
 //! values; whatever they do, a machine decided it. One process works on a folder, and one lease at a time writes to a
 //! store: each commit proves that its lease is the latest and that it knows the commit before it.
 
-mod checksum;
 mod column;
 #[cfg(test)]
 mod contract;
@@ -21,7 +20,6 @@ mod subscription;
 mod tests;
 mod thread;
 
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -33,13 +31,11 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::Error;
 
 use crate::id::{PluginName, StoreId};
+use crate::sqlite;
 use crate::stamp::RunId;
 use crate::store::{Commit, DeadLetter, Durability, Snapshot};
 use files::Files;
 use thread::{Answer, KvQuery, Message, QueuedCommit, Request, Thread, Verb};
-
-/// Held by the process that works on the folder. No store's id begins with a dot.
-const LOCK_FILE: &str = ".lock";
 
 /// Requests that may wait for one thread; whoever asks beyond it waits. A store has hardly ever more than one, so it
 /// is as many stores as may write at once before they slow each other down.
@@ -139,8 +135,10 @@ impl Journal {
     /// [`Error::Locked`] if another process, or another `Journal` of this one, works on the folder; [`Error::Disk`] if
     /// the folder cannot be made or used.
     pub fn open(config: &JournalConfig) -> Result<Self, Error> {
-        let folder = make_folder(&config.folder).map_err(|error| disk(&config.folder, &error))?;
-        let lock = Arc::new(lock(&folder)?);
+        let folder = sqlite::make(&config.folder)
+            .map_err(|error| Error::of_folder(&config.folder, error))?;
+        let lock = sqlite::lock(&folder).map_err(|error| Error::of_folder(&folder, error))?;
+        let lock = Arc::new(lock);
         let mut threads = Vec::new();
         for number in 0..config.threads.max(1) {
             let (sender, queue) = mpsc::channel(QUEUE);
@@ -309,25 +307,6 @@ impl Journal {
     fn thread_of(&self, store: &StoreId) -> &mpsc::Sender<Message> {
         let hash = crc32fast::hash(store.as_str().as_bytes()) as usize;
         &self.threads[hash % self.threads.len()]
-    }
-}
-
-/// The folder, as a path that stays the same when the process changes its own.
-fn make_folder(folder: &Path) -> io::Result<PathBuf> {
-    fs::create_dir_all(folder)?;
-    folder.canonicalize()
-}
-
-/// The system frees the lock when the process dies, however it dies.
-fn lock(folder: &Path) -> Result<File, Error> {
-    let path = folder.join(LOCK_FILE);
-    let file = File::create(&path).map_err(|error| disk(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked {
-            folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(disk(&path, &error)),
     }
 }
 

@@ -8,7 +8,7 @@
 //! | 5 | `main`, [`cli`], [`host`] |
 //! | 4 | [`supervisor`], [`http`] |
 //! | 3 | [`actor`], [`catalog`] |
-//! | 2 | [`journal`], [`sync`], [`runtime`], [`config`], [`telemetry`] |
+//! | 2 | [`journal`], [`sync`], [`runtime`], [`config`], [`telemetry`]; below the first, [`sqlite`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
@@ -22,6 +22,7 @@ pub mod http;
 pub mod id;
 pub mod journal;
 pub mod runtime;
+pub mod sqlite;
 pub mod stamp;
 pub mod store;
 pub mod supervisor;

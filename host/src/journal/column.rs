@@ -32,7 +32,7 @@ pub(super) fn from_json<T: DeserializeOwned>(
     row: impl Fn() -> String,
 ) -> Result<T, Fault> {
     serde_json::from_str(json)
-        .map_err(|error| Fault::Corrupt(format!("{} cannot be read: {error}", row())))
+        .map_err(|error| Fault::corrupt(format!("{} cannot be read: {error}", row())))
 }
 
 /// The stamp of a run as it stands in a row; `None` if that is not a run's name.

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, Row};
 
-use super::checksum::Checksum;
 use super::column;
 use super::error::Fault;
 use crate::id::PluginName;
+use crate::sqlite::Checksum;
 use crate::stamp::RunId;
 use crate::store::{DeadLetter, Landed};
 use crate::time::Timestamp;

@@ -1,12 +1,11 @@
 //! Why the journal did not do what it was asked: one variant for each different reaction of the caller, and the way
-//! from what SQLite says to one of them.
+//! from what happened to a file to one of them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
-
 use crate::id::StoreId;
+use crate::sqlite::{self, FolderError};
 
 /// Why a verb of the journal failed. Nothing was written if it was a commit, and its lease is spent: claim again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,95 +89,70 @@ pub enum Error {
 #[derive(Debug)]
 pub(super) enum Fault {
     Fenced,
-    Newer { found: i64, known: i64 },
-    Foreign,
-    Corrupt(String),
-    Sqlite(rusqlite::Error),
-    Io(io::Error),
+    File(sqlite::Fault),
 }
 
 impl Fault {
     /// A row whose content does not belong together.
     pub(super) fn corrupt_row(row: &str) -> Self {
-        Self::Corrupt(format!("{row} does not match its checksum"))
+        Self::File(sqlite::Fault::corrupt_row(row))
+    }
+
+    /// Something else that is not as it was written.
+    pub(super) fn corrupt(what: impl Into<String>) -> Self {
+        Self::File(sqlite::Fault::Corrupt(what.into()))
     }
 
     /// Says where it happened.
     pub(super) fn at(self, store: &StoreId, path: &Path) -> Error {
         let path = path.to_owned();
-        match self {
-            Self::Fenced => Error::Fenced {
-                store: store.clone(),
-            },
-            Self::Newer { found, known } => Error::Newer { path, found, known },
-            Self::Foreign => Error::Foreign { path },
-            Self::Corrupt(what) => Error::Corrupt { path, what },
-            Self::Sqlite(error) => from_sqlite(&error, path),
-            Self::Io(error) => Error::Disk {
-                path,
-                reason: error.to_string(),
-            },
+        let fault = match self {
+            Self::Fenced => {
+                return Error::Fenced {
+                    store: store.clone(),
+                };
+            }
+            Self::File(fault) => fault,
+        };
+        match fault {
+            sqlite::Fault::Newer { found, known } => Error::Newer { path, found, known },
+            sqlite::Fault::Foreign => Error::Foreign { path },
+            sqlite::Fault::Corrupt(what) => Error::Corrupt { path, what },
+            sqlite::Fault::Disk(reason) => Error::Disk { path, reason },
+            sqlite::Fault::Other(reason) => Error::Other { path, reason },
         }
+    }
+}
+
+impl From<sqlite::Fault> for Fault {
+    fn from(fault: sqlite::Fault) -> Self {
+        Self::File(fault)
     }
 }
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
+        Self::File(error.into())
     }
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        Self::File(error.into())
     }
 }
 
-fn from_sqlite(error: &rusqlite::Error, path: PathBuf) -> Error {
-    let reason = error.to_string();
-    let Some(failure) = error.sqlite_error() else {
-        return if is_unreadable(error) {
-            Error::Corrupt { path, what: reason }
-        } else {
-            Error::Other { path, reason }
-        };
-    };
-    // Every statement is a constant that fits the tables of the file's version, and so are the types of what it
-    // writes: if SQLite refuses one, the tables are not what they were.
-    let refused = failure.extended_code == rusqlite::ffi::SQLITE_ERROR
-        || failure.code == ErrorCode::ConstraintViolation;
-    let damaged = matches!(
-        failure.code,
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
-    ) || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_CORRUPTFS;
-    let disk = matches!(
-        failure.code,
-        ErrorCode::DiskFull
-            | ErrorCode::ReadOnly
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::PermissionDenied
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::FileLockingProtocolFailed
-            | ErrorCode::OutOfMemory
-    );
-    match (refused || damaged, disk) {
-        (true, _) => Error::Corrupt { path, what: reason },
-        (false, true) => Error::Disk { path, reason },
-        (false, false) => Error::Other { path, reason },
+impl Error {
+    /// A folder that cannot be worked on.
+    pub(super) fn of_folder(folder: &Path, error: FolderError) -> Self {
+        match error {
+            FolderError::Locked => Self::Locked {
+                folder: folder.to_owned(),
+            },
+            FolderError::Disk(path, error) => Self::Disk {
+                path,
+                reason: error.to_string(),
+            },
+        }
     }
-}
-
-/// Whether the tables or a row are not what they were when they were made: every column is read as what it is declared
-/// as.
-fn is_unreadable(error: &rusqlite::Error) -> bool {
-    matches!(
-        error,
-        rusqlite::Error::SqlInputError { .. }
-            | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::Utf8Error(..)
-    )
 }

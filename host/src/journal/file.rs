@@ -13,6 +13,7 @@ use super::error::Fault;
 use super::meta::Meta;
 use super::{Proof, Token};
 use super::{dead_letter, kv, outbox, schema, subscription};
+use crate::sqlite::{wal_of, with_suffix};
 use crate::store::{Commit, Durability, Snapshot};
 
 /// How long another program that holds the file is waited for. It holds up the other stores of the thread as well, so
@@ -105,7 +106,7 @@ impl StoreFile {
         let report: String =
             transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if report != "ok" {
-            return Err(Fault::Corrupt(report));
+            return Err(Fault::corrupt(report));
         }
         kv::verify(&transaction)?;
         Ok(Snapshot {
@@ -177,7 +178,7 @@ impl StoreFile {
             // Without it the archived file would lack its last commits.
             let reason =
                 "its -wal file could not be folded into it; is another program reading it?";
-            return Err(Fault::Io(io::Error::other(reason)));
+            return Err(Fault::from(io::Error::other(reason)));
         }
         let archived = unused_archive_name(&path)?;
         fs::rename(&path, &archived)?;
@@ -201,17 +202,6 @@ impl StoreFile {
 fn pragma_synchronous(connection: &Connection, synced: bool) -> rusqlite::Result<()> {
     let level = if synced { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", level)
-}
-
-/// Where SQLite keeps what is not yet folded into the file at `path`.
-pub(super) fn wal_of(path: &Path) -> PathBuf {
-    with_suffix(path, "-wal")
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// `<store>.db.archived-<n>` with the lowest free n. Only a name that ends in `.db` can be a store's.

@@ -6,9 +6,10 @@ use std::mem;
 use std::path::PathBuf;
 
 use super::error::{Error, Fault};
-use super::file::{Missing, StoreFile, wal_of};
+use super::file::{Missing, StoreFile};
 use super::{JournalConfig, Proof};
 use crate::id::StoreId;
+use crate::sqlite::wal_of;
 
 /// Files that are open while no store is busy: room for a start's few commits, and no more.
 const CALM: usize = 4;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row};
 
 use super::KvPage;
-use super::checksum::Checksum;
 use super::column;
 use super::error::Fault;
 use super::thread::KvQuery;
 use crate::id::PluginName;
+use crate::sqlite::Checksum;
 use crate::store::KvWrite;
 
 /// Sets or deletes one key.

@@ -2,12 +2,12 @@
 
 use rusqlite::Connection;
 
-use super::checksum::Checksum;
 use super::column;
 use super::error::Fault;
 use super::{Proof, Token};
 use crate::event::SeqNum;
 use crate::id::BackendId;
+use crate::sqlite::Checksum;
 use crate::time::Timestamp;
 
 /// The row.
@@ -29,7 +29,7 @@ impl Meta {
         )?;
         let mut rows = statement.query([])?;
         let Some(row) = rows.next()? else {
-            return Err(Fault::Corrupt("its row in meta is missing".to_owned()));
+            return Err(Fault::corrupt("its row in meta is missing"));
         };
         let backend_id: Option<String> = row.get(0)?;
         let meta = Self {

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Row};
 
-use super::checksum::Checksum;
 use super::column;
 use super::error::Fault;
+use crate::sqlite::Checksum;
 use crate::stamp::RunId;
 use crate::store::OutboxEntry;
 

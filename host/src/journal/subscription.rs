@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Row};
 
-use super::checksum::Checksum;
 use super::column;
 use super::error::Fault;
 use crate::event::SeqNum;
 use crate::id::PluginName;
+use crate::sqlite::Checksum;
 use crate::store::SubscriptionRecord;
 
 /// Inserts or replaces a record.

@@ -3,38 +3,43 @@
 
 /// A CRC-32 over a row: every flip of up to 32 neighbouring bits is noticed. Each field goes in with its length, so
 /// that no byte can wander from one field to the next.
-pub(super) struct Checksum(crc32fast::Hasher);
+#[must_use = "a checksum is of use only in its row"]
+pub struct Checksum(crc32fast::Hasher);
 
 impl Checksum {
     /// Starts with the table's name, so that no row passes for one of another table.
-    pub(super) fn of(table: &str) -> Self {
+    pub fn of(table: &str) -> Self {
         Self(crc32fast::Hasher::new()).text(table)
     }
 
-    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+    /// Takes in bytes.
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
         self = self.number(bytes.len() as u64);
         self.0.update(bytes);
         self
     }
 
-    pub(super) fn text(self, text: &str) -> Self {
+    /// Takes in text.
+    pub fn text(self, text: &str) -> Self {
         self.bytes(text.as_bytes())
     }
 
-    pub(super) fn optional(self, text: Option<&str>) -> Self {
+    /// Takes in text, or that there is none.
+    pub fn optional(self, text: Option<&str>) -> Self {
         match text {
             Some(text) => self.number(1).text(text),
             None => self.number(0),
         }
     }
 
-    pub(super) fn number(mut self, number: u64) -> Self {
+    /// Takes in a number.
+    pub fn number(mut self, number: u64) -> Self {
         self.0.update(&number.to_le_bytes());
         self
     }
 
     /// As it stands in the row.
-    pub(super) fn get(self) -> i64 {
+    pub fn get(self) -> i64 {
         i64::from(self.0.finalize())
     }
 }
