@@ -8,11 +8,12 @@
 //! | 5 | `main`, [`cli`], [`host`] |
 //! | 4 | [`supervisor`], [`http`] |
 //! | 3 | [`actor`], [`catalog`] |
-//! | 2 | [`journal`], [`sync`], [`runtime`], [`config`], [`telemetry`]; below the first, [`sqlite`] |
+//! | 2 | [`journal`], [`sync`], [`backend`], [`runtime`], [`config`], [`telemetry`]; below the first, [`sqlite`] |
 //! | 1 | [`store`] |
 //! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
 
 pub mod actor;
+pub mod backend;
 pub mod catalog;
 pub mod cli;
 pub mod config;
