@@ -6,6 +6,8 @@
 mod encode;
 mod request;
 
+use std::fmt;
+
 use crate::event::{Event, SeqNum};
 use crate::id::BackendId;
 
@@ -98,6 +100,30 @@ pub enum Refusal {
         /// What happened, and what to do.
         message: String,
     },
+}
+
+impl Refusal {
+    /// A refusal that the protocol has no type for.
+    pub(super) fn unknown(name: &'static str, message: String) -> Self {
+        Self::Unknown { name, message }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerAhead { head, provided } => {
+                write!(
+                    f,
+                    "the log's head is {head}, and the push comes after {provided}"
+                )
+            }
+            Self::BackendIdMismatch { expected, received } => {
+                write!(f, "this is log {expected}, and the client means {received}")
+            }
+            Self::Unknown { name, message } => write!(f, "{name}: {message}"),
+        }
+    }
 }
 
 #[cfg(test)]
