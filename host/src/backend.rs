@@ -6,6 +6,7 @@
 //! A [`Client`] is the only way in: the store's own actor uses one as it is, and a socket's frames go through a
 //! [`Session`] around one. Nothing that a client sends makes this panic or hold more than a bounded number of bytes.
 
+pub mod access;
 mod admission;
 mod append;
 mod client;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use access::Rights;
 pub use client::{Client, Cursor, Reply};
 pub use error::{Error, Lost};
 pub use local::Local;
@@ -94,15 +96,6 @@ impl Default for LogSettings {
             bytes_max: 16 << 30,
         }
     }
-}
-
-/// What a client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
-    /// Pull.
-    ReadOnly,
-    /// Pull and push.
-    ReadWrite,
 }
 
 /// The logs of one folder. Clones speak to the same threads. When the last one is dropped, with every [`Log`] and
