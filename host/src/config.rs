@@ -18,6 +18,7 @@ mod problem;
 mod quantity;
 mod read;
 mod secret;
+mod serving;
 mod types;
 mod variables;
 
@@ -29,4 +30,5 @@ pub use files::Location;
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Refused};
 pub use secret::Hidden;
+pub use serving::{Access, Algorithm, Jwt, Limits, Mode, Token};
 pub use types::{Config, PluginConfig, Quota, Server, StoreConfig, Sync};

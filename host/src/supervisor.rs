@@ -87,7 +87,15 @@ fn spec(
     config: &StoreConfig,
     catalog: &Catalog,
 ) -> Result<StoreSpec, sync::Error> {
-    let Sync::Remote(url) = &config.sync;
+    let url = match &config.sync {
+        Sync::Remote(url) => url,
+        Sync::Embedded => {
+            return Err(sync::Error::Endpoint {
+                url: "embedded".into(),
+                problem: "plugins do not run on embedded stores yet".into(),
+            });
+        }
+    };
     let limits = sync::Limits {
         connect_timeout: config.timing.connect_timeout,
         ping_period: config.ping_period,

@@ -49,10 +49,15 @@ impl Context<'_> {
 
     /// Records what is wrong with the value at `path`.
     pub(super) fn report(&mut self, value: &Value, path: &str, wrong: Wrong) {
-        if self.defaults.get_metadata(value.tag()).is_none() {
+        if !self.is_default(value) {
             let place = self.place(value, path);
             self.refuse(&place, path, wrong);
         }
+    }
+
+    /// Whether `value` lies below every store, and is not the own word of the one that is read.
+    pub(super) fn is_default(&self, value: &Value) -> bool {
+        self.defaults.get_metadata(value.tag()).is_some()
     }
 
     /// The table that `value` should be; the content is not repeated if it is something else.

@@ -38,6 +38,9 @@ pub(super) const SERVER: &[Key] = &[
     text("plugins"),
     text("client_id"),
     text("shutdown_grace"),
+    text("connections_per_address"),
+    text("connects_per_minute"),
+    names("trusted_proxies"),
 ];
 
 /// `[defaults]`, `[stores.<id>]` and `stores/<id>.toml`.
@@ -50,6 +53,9 @@ pub(super) const STORE: &[Key] = &[
     names("plugins"),
     section("quota", QUOTA),
     section("timing", TIMING),
+    text("log_durability"),
+    section("access", ACCESS),
+    section("limits", LIMITS),
 ];
 
 /// `plugins.<name>`.
@@ -57,6 +63,31 @@ pub(super) const PLUGIN: &[Key] = &[text("history"), free("config")];
 
 /// `quota`.
 pub(super) const QUOTA: &[Key] = &[text("fuel_per_run"), text("memory"), text("run_timeout")];
+
+/// `access`.
+pub(super) const ACCESS: &[Key] = &[free("tokens"), section("jwt", JWT), names("origins")];
+
+/// `access.tokens.<name>`.
+pub(super) const TOKEN: &[Key] = &[text("secret"), text("mode")];
+
+/// `access.jwt`.
+pub(super) const JWT: &[Key] = &[
+    text("algorithm"),
+    text("key"),
+    text("issuer"),
+    text("audience"),
+    text("store_claim"),
+    text("mode_claim"),
+];
+
+/// `limits`.
+pub(super) const LIMITS: &[Key] = &[
+    text("connections"),
+    text("connections_per_address"),
+    text("events_per_second"),
+    text("message_size"),
+    text("log_size"),
+];
 
 /// `timing`.
 pub(super) const TIMING: &[Key] = &[

@@ -19,6 +19,7 @@ impl Layer {
         if let Some(Value::Dict(_, defaults)) = table.get_mut("defaults") {
             enclose_whole(defaults);
         }
+        enclose(&mut table, &["server", "trusted_proxies"]);
         let source = Path::new(file).into();
         Self { source, table }
     }
@@ -67,9 +68,28 @@ pub(super) fn table(layers: &Figment) -> Dict {
 }
 
 fn enclose_whole(store: &mut Dict) {
-    for name in ["payload", "plugins"] {
-        if let Some(value) = store.remove(name) {
-            store.insert(name.to_owned(), enclosed(value));
+    const WHOLE: [&[&str]; 4] = [
+        &["payload"],
+        &["plugins"],
+        &["access", "tokens"],
+        &["access", "origins"],
+    ];
+    WHOLE.iter().for_each(|path| enclose(store, path));
+}
+
+/// Encloses the value at `path`, if there is one.
+fn enclose(table: &mut Dict, path: &[&str]) {
+    match path {
+        [] => {}
+        [name] => {
+            if let Some(value) = table.remove(*name) {
+                table.insert((*name).to_owned(), enclosed(value));
+            }
+        }
+        [name, rest @ ..] => {
+            if let Some(Value::Dict(_, inner)) = table.get_mut(*name) {
+                enclose(inner, rest);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::config::read;
 use crate::config::types::{Config, Server, StoreConfig};
 use crate::config::{Environment, variables};
 use crate::id::StoreId;
+use crate::store::Durability;
 
 /// A configuration that can be used, if not all of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,9 +35,9 @@ pub(super) struct Declared {
     /// Its id, not checked.
     pub(super) name: String,
     /// Where it is declared.
-    place: Place,
+    pub(super) place: Place,
     /// The key of its table; empty if it has a file of its own.
-    key: String,
+    pub(super) key: String,
     /// What is said about it; none if that cannot be read and was reported.
     pub(super) layers: Option<Figment>,
 }
@@ -85,7 +86,7 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
     }
     let stores = stores
         .iter()
-        .filter_map(|store| read_store(store, complete, &mut context))
+        .filter_map(|store| read_store(store, &server, complete, &mut context))
         .collect();
     finish(server, stores, context.problems, files.notes)
 }
@@ -220,6 +221,7 @@ fn read_main(context: &mut Context<'_>) -> Server {
 /// One store; none if it has no id or no backend. Its problems are recorded under its name.
 fn read_store(
     store: &Declared,
+    server: &Server,
     sync_expected: bool,
     context: &mut Context<'_>,
 ) -> Option<StoreConfig> {
@@ -237,15 +239,17 @@ fn read_store(
     let fields = Fields::new(&table, &store.key, STORE, context);
     if sync_expected && fields.get("sync").is_none() {
         let wrong = Wrong::new("missing").hint(
-            "set it here or in [defaults], to the URL of a LiveStore backend such as \
+            "set it here or in [defaults], to \"embedded\" or the URL of a LiveStore backend such as \
              \"wss://sync.example.com\"",
         );
         context.refuse(&store.place, &fields.path("sync"), wrong);
     }
     let values = read::store(&fields, context);
+    let sync = values.sync?;
+    let access = values.access.complete(&sync, store, server, context);
     Some(StoreConfig {
         id: id.ok()?,
-        sync: values.sync?,
+        sync,
         payload: values.payload,
         paused: values.paused,
         on_reset: values.on_reset,
@@ -254,6 +258,9 @@ fn read_store(
         quota: values.quota,
         timing: values.timing,
         ping_period: values.ping_period.unwrap_or(StoreConfig::PING_PERIOD),
+        log_durability: values.log_durability.unwrap_or(Durability::Full),
+        access: access?,
+        limits: values.limits,
     })
 }
 

@@ -1,6 +1,8 @@
 //! The meaning of each key: its type, its bounds, and what is said about a value outside of them.
 
-use std::net::SocketAddr;
+mod access;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +13,16 @@ use url::Url;
 
 use crate::config::document::{found, kind};
 use crate::config::fields::{Context, Fields, item, join};
-use crate::config::keys::{PLUGIN, QUOTA, RETRY, TIMING};
+use crate::config::keys::{LIMITS, PLUGIN, QUOTA, RETRY, TIMING};
 use crate::config::problem::Wrong;
 use crate::config::quantity::{count, duration, positive, size};
 use crate::config::secret::{self, Hidden, is_secret_name};
+use crate::config::serving::Limits;
 use crate::config::types::{PluginConfig, Quota, Server, Sync};
 use crate::id::PluginName;
 use crate::store::{Durability, History, OnReset, Retry, Timing};
+
+use access::AccessValues;
 
 /// Everything about a store but its id; what is not written anywhere has its default.
 #[derive(Clone, Default)]
@@ -31,12 +36,16 @@ pub(super) struct StoreValues {
     pub(super) quota: Quota,
     pub(super) timing: Timing,
     pub(super) ping_period: Option<Duration>,
+    pub(super) log_durability: Option<Durability>,
+    pub(super) access: AccessValues,
+    pub(super) limits: Limits,
 }
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
-const EXAMPLE: &str = "the URL of a LiveStore backend such as \"wss://sync.example.com\"";
+const EXAMPLE: &str =
+    "\"embedded\" or the URL of a LiveStore backend such as \"wss://sync.example.com\"";
 
 /// `[server]`.
 pub(super) fn server(fields: &Fields<'_>, context: &mut Context<'_>) -> Server {
@@ -47,6 +56,21 @@ pub(super) fn server(fields: &Fields<'_>, context: &mut Context<'_>) -> Server {
     fields.set(&mut server.client_id, "client_id", context, client_id);
     let grace = |value: &Value| duration(value, 0..=HOUR);
     fields.set(&mut server.shutdown_grace, "shutdown_grace", context, grace);
+    let several = |value: &Value| count(value, 1..=1_000_000);
+    for (target, name) in [
+        (
+            &mut server.connections_per_address,
+            "connections_per_address",
+        ),
+        (&mut server.connects_per_minute, "connects_per_minute"),
+    ] {
+        fields.set(target, name, context, several);
+    }
+    if let Some(value) = fields.whole("trusted_proxies") {
+        let expected = "a list of IP addresses such as [\"10.0.0.1\"]";
+        let path = fields.path("trusted_proxies");
+        server.trusted_proxies = list(value, &path, expected, context, address);
+    }
     server
 }
 
@@ -65,11 +89,8 @@ pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValu
         choice(value, &choices)
     };
     fields.set(&mut values.on_reset, "on_reset", context, on_reset);
-    let durability = |value: &Value| {
-        let choices = [("normal", Durability::Normal), ("full", Durability::Full)];
-        choice(value, &choices)
-    };
     fields.set(&mut values.durability, "durability", context, durability);
+    values.log_durability = fields.read("log_durability", context, durability);
     if let Some(value) = fields.whole("plugins") {
         values.plugins = plugins(value, &fields.path("plugins"), context);
     }
@@ -82,7 +103,35 @@ pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValu
         let period = |value: &Value| duration(value, 100..=HOUR);
         values.ping_period = fields.read("ping_period", context, period);
     }
+    values.access = access::access(fields, context);
+    if let Some(fields) = fields.section("limits", LIMITS, context) {
+        limits(&fields, &mut values.limits, context);
+    }
     values
+}
+
+fn durability(value: &Value) -> Result<Durability, Wrong> {
+    let choices = [("normal", Durability::Normal), ("full", Durability::Full)];
+    choice(value, &choices)
+}
+
+fn limits(fields: &Fields<'_>, limits: &mut Limits, context: &mut Context<'_>) {
+    let several = |value: &Value| count(value, 1..=1_000_000);
+    for (target, name) in [
+        (&mut limits.connections, "connections"),
+        (
+            &mut limits.connections_per_address,
+            "connections_per_address",
+        ),
+        (&mut limits.events_per_second, "events_per_second"),
+    ] {
+        fields.set(target, name, context, several);
+    }
+    // A push of LiveStore's holds up to 900,000 bytes of events, and what is larger than this is no push.
+    let message = |value: &Value| size(value, (1 << 20)..=(64 << 20));
+    let log = |value: &Value| size(value, (1 << 20)..=(1 << 40));
+    fields.set(&mut limits.message_size, "message_size", context, message);
+    fields.set(&mut limits.log_size, "log_size", context, log);
 }
 
 fn quota(fields: &Fields<'_>, quota: &mut Quota, context: &mut Context<'_>) {
@@ -216,8 +265,7 @@ fn sync(value: &Value) -> Result<Sync, Wrong> {
         return Err(Wrong::expected(EXAMPLE, kind(value)));
     };
     if text == "embedded" {
-        let wrong = Wrong::new("\"embedded\" is not available in this version");
-        return Err(wrong.hint(format_args!("give {EXAMPLE}")));
+        return Ok(Sync::Embedded);
     }
     let url = Url::parse(text)
         .map_err(|error| Wrong::expected(EXAMPLE, format_args!("a text that is none ({error})")))?;
@@ -245,6 +293,34 @@ fn sync(value: &Value) -> Result<Sync, Wrong> {
         }
     }
     Ok(Sync::Remote(url))
+}
+
+fn address(value: &Value) -> Result<IpAddr, Wrong> {
+    let expected = "an IP address such as \"10.0.0.1\"";
+    let wrong = |_| Wrong::expected(expected, found(value));
+    text(value, expected)?.parse().map_err(wrong)
+}
+
+/// The entries of a list, each understood by `parse`; those that are wrong are reported and left out.
+fn list<T>(
+    value: &Value,
+    path: &str,
+    expected: &str,
+    context: &mut Context<'_>,
+    parse: impl Fn(&Value) -> Result<T, Wrong>,
+) -> Vec<T> {
+    let Some(items) = value.as_array() else {
+        context.report(value, path, Wrong::expected(expected, found(value)));
+        return Vec::new();
+    };
+    let mut parsed = Vec::new();
+    for (index, value) in items.iter().enumerate() {
+        match parse(value) {
+            Ok(item) => parsed.push(item),
+            Err(wrong) => context.report(value, &item(path, index), wrong),
+        }
+    }
+    parsed
 }
 
 fn switch(value: &Value) -> Result<bool, Wrong> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use figment::value::Value;
 
+use crate::config::document::kind;
 use crate::config::fields::{Context, item, join};
 use crate::config::files;
 use crate::config::problem::Wrong;
@@ -25,6 +26,11 @@ impl Hidden {
     pub fn expose(&self) -> &serde_json::Value {
         &self.0
     }
+
+    /// The value if it is a text, for the one who hands it on; else nothing.
+    pub fn expose_text(&self) -> &str {
+        self.0.as_str().unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Hidden {
@@ -38,6 +44,20 @@ impl fmt::Debug for Hidden {
 pub(super) fn resolve(table: &Value, path: &str, context: &mut Context<'_>) -> Option<Hidden> {
     context.table(table, path)?;
     json(table, path, false, context).map(Hidden::new)
+}
+
+/// What the text at `path` refers to; it must be a reference. None if anything is wrong with it, which is reported.
+pub(super) fn reference(value: &Value, path: &str, context: &mut Context<'_>) -> Option<Hidden> {
+    let expected = "a reference such as \"env:NAME\" or \"file:/path\"";
+    let Some(text) = value.as_str() else {
+        context.report(value, path, Wrong::expected(expected, kind(value)));
+        return None;
+    };
+    let resolved = resolve_text(text, true, context);
+    resolved
+        .map_err(|wrong| context.report(value, path, wrong))
+        .ok()
+        .map(|text| Hidden::new(serde_json::Value::String(text)))
 }
 
 /// `secret` says whether a key above means that the value is one.

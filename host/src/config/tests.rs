@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::config::{Environment, Loaded, Location, Refused, StoreConfig, load};
 
+mod access;
 mod documentation;
 mod problems;
 mod sources;

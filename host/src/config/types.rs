@@ -1,6 +1,6 @@
 //! The configuration as values: complete, checked, secrets in place. No text of a file is left in here.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::Hidden;
+use crate::config::serving::{Access, Limits};
 use crate::id::{PluginName, StoreId};
 use crate::store::{Durability, History, OnReset, Timing};
 
@@ -31,6 +32,12 @@ pub struct Server {
     pub client_id: Arc<str>,
     /// How long a stop waits for what is going on.
     pub shutdown_grace: Duration,
+    /// LiveStore connections that one address may have open, over all stores.
+    pub connections_per_address: u32,
+    /// LiveStore connections that one address may open in a minute.
+    pub connects_per_minute: u32,
+    /// Peers whose word on where a request came from is believed.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// One store.
@@ -56,11 +63,19 @@ pub struct StoreConfig {
     pub timing: Timing,
     /// Between pings that keep a connection open and find one that is dead.
     pub ping_period: Duration,
+    /// What a power cut may take of an embedded log.
+    pub log_durability: Durability,
+    /// Who may sync with an embedded log.
+    pub access: Access,
+    /// How much may be done with an embedded log.
+    pub limits: Limits,
 }
 
 /// Where a store's log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sync {
+    /// In this host.
+    Embedded,
     /// At a LiveStore backend, by `ws:` or `wss:`. The URL carries no credentials and none of the parameters that the
     /// protocol sets itself.
     Remote(Url),
@@ -119,6 +134,10 @@ impl Default for Server {
             client_id: "quartermaster".into(),
             // Longer than the default limit of a run, so that a stop interrupts no healthy one.
             shutdown_grace: Duration::from_secs(10),
+            // A busy office behind one address stays below both, one script that connects in a loop does not.
+            connections_per_address: 2000,
+            connects_per_minute: 6000,
+            trusted_proxies: Vec::new(),
         }
     }
 }

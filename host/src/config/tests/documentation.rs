@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::keys::{ALIASES, PLUGIN, SERVER, STORE, STORE_IDS, paths};
+use crate::config::keys::{ALIASES, PLUGIN, SERVER, STORE, STORE_IDS, TOKEN, paths};
 
 fn document(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -14,7 +14,11 @@ fn document(name: &str) -> String {
 }
 
 /// The variables that the examples refer to.
-const VARIABLES: [(&str, &str); 2] = [("SHOP_TOKEN", "t"), ("LLM_KEY", "k")];
+const VARIABLES: [(&str, &str); 3] = [
+    ("SHOP_TOKEN", "t"),
+    ("DASHBOARD_TOKEN", "d"),
+    ("LLM_KEY", "k"),
+];
 
 #[test]
 fn the_readme_lists_every_key_and_no_other() {
@@ -23,6 +27,7 @@ fn the_readme_lists_every_key_and_no_other() {
         ("server.", SERVER),
         ("", STORE),
         ("plugins.<name>.", PLUGIN),
+        ("access.tokens.<name>.", TOKEN),
     ] {
         let paths = paths(keys).into_iter();
         known.extend(paths.map(|(path, _)| format!("{prefix}{}", path.join("."))));

@@ -69,8 +69,8 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
         ),
         &[
             "config/quartermaster.toml:2: server.lisen: unknown key; did you mean \"listen\"?",
-            "config/quartermaster.toml:3: stores.a.sync: missing; set it here or in [defaults], to the URL of a LiveStore \
-             backend such as \"wss://sync.example.com\"",
+            "config/quartermaster.toml:3: stores.a.sync: missing; set it here or in [defaults], to \"embedded\" or the \
+             URL of a LiveStore backend such as \"wss://sync.example.com\"",
             "config/quartermaster.toml:4: stores.a.quota.fuel: unknown key; did you mean \"fuel_per_run\"?",
             "config/quartermaster.toml:5: store: unknown key; did you mean \"stores\"?",
         ],
@@ -80,7 +80,7 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
         &[
             "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config",
             "config/stores/shop.toml:2: \"odd key\": unknown key; known here: sync, payload, paused, on_reset, durability, \
-             plugins, quota, timing",
+             plugins, quota, timing, log_durability, access, limits",
         ],
     );
 }
@@ -243,9 +243,9 @@ fn ids_that_are_declared_twice_or_differ_only_in_case_are_refused() {
 
 #[test]
 fn a_sync_url_is_checked_and_never_repeated() {
-    let backend = "the URL of a LiveStore backend such as \"wss://sync.example.com\"";
+    let backend =
+        "\"embedded\" or the URL of a LiveStore backend such as \"wss://sync.example.com\"";
     for (url, message) in [
-        ("embedded", format!("\"embedded\" is not available in this version; give {backend}")),
         ("https://canary", format!("expected {backend}, found https:; write wss:")),
         ("http://canary", format!("expected {backend}, found http:; write ws:")),
         ("canary:8787", format!("expected {backend}, found another scheme; write ws: or wss:")),

@@ -51,7 +51,9 @@ fn every_key_of_a_store_arrives() {
         .variables(&[("TOKEN", "canary")])
         .only_store();
     assert_eq!(store.id.as_str(), "shop");
-    let Sync::Remote(url) = &store.sync;
+    let Sync::Remote(url) = &store.sync else {
+        panic!("expected a URL, found {:?}", store.sync);
+    };
     assert_eq!(url.as_str(), "ws://127.0.0.1:8787/path?x=1");
     let payload = store
         .payload
