@@ -20,12 +20,12 @@ use tracing::{error, info, warn};
 
 pub use clock::Clock;
 pub use handle::{Report, StoreHandle};
+pub use link::Source;
 
 use crate::id::{PluginName, StoreId};
 use crate::journal::{self, Journal};
 use crate::runtime::{Limits, Plugin};
 use crate::store::{Durability, Retry, Settings};
-use crate::sync::Endpoint;
 use crate::telemetry::{Metrics, StoreGauge, StoreState};
 use crate::time::Timestamp;
 use handle::Message;
@@ -60,8 +60,8 @@ pub struct StoreSpec {
     pub id: StoreId,
     /// Whether it rests.
     pub paused: bool,
-    /// Its backend.
-    pub endpoint: Arc<Endpoint>,
+    /// Where its log is.
+    pub source: Source,
     /// What a commit survives.
     pub durability: Durability,
     /// For its machine.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::actor::{Clock, Shared};
+use crate::backend::{Backend, BackendConfig};
 use crate::catalog::Catalog;
 use crate::config::{Config, Problem, Server};
 use crate::http::{self, Broken, Kind, Site};
@@ -39,6 +40,7 @@ pub fn run(config: &Config, problems: &[Problem], metrics: Arc<Metrics>) -> anyh
         ..EngineSettings::default()
     })?;
     let journal = Journal::open(&JournalConfig::new(data.join("journals")))?;
+    let backend = Backend::open(&BackendConfig::new(data.join("logs")))?;
     let shared = Shared {
         journal: journal.clone(),
         guests: guests.handle().clone(),
@@ -46,7 +48,10 @@ pub fn run(config: &Config, problems: &[Problem], metrics: Arc<Metrics>) -> anyh
         clock: Clock::start(),
         metrics: metrics.clone(),
     };
-    let served = main.block_on(serve(server, config, problems, metrics, &engine, &shared));
+    let served = main.block_on(serve(
+        server, config, problems, metrics, &engine, &backend, &shared,
+    ));
+    main.block_on(backend.shutdown());
     main.block_on(journal.shutdown());
     guests.shutdown_background();
     served
@@ -58,6 +63,7 @@ async fn serve(
     problems: &[Problem],
     metrics: Arc<Metrics>,
     engine: &Engine,
+    backend: &Backend,
     shared: &Shared,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
@@ -67,7 +73,8 @@ async fn serve(
     let mut catalog = Catalog::load(engine, &server.plugins).await;
     let wanted = config.stores().iter().flat_map(|store| &store.plugins);
     catalog.note_missing(&server.plugins, wanted.map(|plugin| &plugin.name));
-    let (supervisor, unusable) = Supervisor::start(server, config.stores(), &catalog, shared);
+    let (supervisor, unusable) =
+        Supervisor::start(server, config.stores(), &catalog, backend, shared);
     let site = Site {
         stores: supervisor.handles(),
         broken: broken(problems, &unusable, &catalog),

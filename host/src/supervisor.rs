@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::actor::{Shared, StoreActor, StoreHandle, StoreSpec, Worker};
+use crate::actor::{Shared, Source, StoreActor, StoreHandle, StoreSpec, Worker};
+use crate::backend::{Backend, Log, LogSettings};
 use crate::catalog::Catalog;
 use crate::config::{PluginConfig, Server, StoreConfig, Sync};
 use crate::id::PluginName;
@@ -27,6 +28,7 @@ impl Supervisor {
         server: &Server,
         configs: &[StoreConfig],
         catalog: &Catalog,
+        backend: &Backend,
         shared: &Shared,
     ) -> (Self, Vec<(crate::id::StoreId, String)>) {
         let mut supervisor = Self {
@@ -35,7 +37,7 @@ impl Supervisor {
         };
         let mut broken = Vec::new();
         for config in configs {
-            match spec(server, config, catalog) {
+            match spec(server, config, catalog, backend) {
                 Ok(spec) => supervisor.start_store(spec, shared),
                 Err(error) => broken.push((config.id.clone(), error.to_string())),
             }
@@ -86,23 +88,8 @@ fn spec(
     server: &Server,
     config: &StoreConfig,
     catalog: &Catalog,
+    backend: &Backend,
 ) -> Result<StoreSpec, sync::Error> {
-    let url = match &config.sync {
-        Sync::Remote(url) => url,
-        Sync::Embedded => {
-            return Err(sync::Error::Endpoint {
-                url: "embedded".into(),
-                problem: "plugins do not run on embedded stores yet".into(),
-            });
-        }
-    };
-    let limits = sync::Limits {
-        connect_timeout: config.timing.connect_timeout,
-        ping_period: config.ping_period,
-        ..sync::Limits::default()
-    };
-    let payload = config.payload.as_ref().map(|payload| payload.expose());
-    let endpoint = Endpoint::new(url.as_str(), config.id.clone(), payload, limits)?;
     let settings = Settings {
         client_id: server.client_id.clone(),
         subscriptions: config
@@ -122,11 +109,36 @@ fn spec(
     Ok(StoreSpec {
         id: config.id.clone(),
         paused: config.paused,
-        endpoint: Arc::new(endpoint),
+        source: source(config, backend)?,
         durability: config.durability,
         settings,
         workers,
     })
+}
+
+/// Where the store's log is.
+fn source(config: &StoreConfig, backend: &Backend) -> Result<Source, sync::Error> {
+    let url = match &config.sync {
+        Sync::Remote(url) => url,
+        Sync::Embedded => return Ok(Source::Embedded(log_of(config, backend))),
+    };
+    let limits = sync::Limits {
+        connect_timeout: config.timing.connect_timeout,
+        ping_period: config.ping_period,
+        ..sync::Limits::default()
+    };
+    let payload = config.payload.as_ref().map(|payload| payload.expose());
+    let endpoint = Endpoint::new(url.as_str(), config.id.clone(), payload, limits)?;
+    Ok(Source::Remote(Arc::new(endpoint)))
+}
+
+/// The log of an embedded store, kept as configured.
+pub fn log_of(config: &StoreConfig, backend: &Backend) -> Log {
+    let settings = LogSettings {
+        durability: config.log_durability,
+        bytes_max: config.limits.log_size,
+    };
+    backend.log(&config.id, settings)
 }
 
 fn subscription(config: &PluginConfig, catalog: &Catalog) -> SubscriptionSettings {

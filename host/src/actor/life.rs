@@ -73,7 +73,10 @@ impl Life {
             // Every arm is cancel-safe: a commit and a run are futures that are kept, a socket's input is returned as
             // soon as it is whole, and the rest is tokio's own.
             tokio::select! {
-                input = self.link.next() => self.on_input(input),
+                input = self.link.next() => match input {
+                    Ok(input) => self.on_input(input),
+                    Err(end) => return self.end(end).await,
+                },
                 written = written(&mut self.commit) => {
                     self.commit = None;
                     match written {
@@ -104,9 +107,8 @@ impl Life {
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 Effect::Connect { generation } => {
-                    let (endpoint, openings) = (&self.spec.endpoint, &self.shared.openings);
-                    self.link
-                        .open(endpoint.clone(), generation, openings.clone());
+                    let (source, openings) = (&self.spec.source, &self.shared.openings);
+                    self.link.open(source.clone(), generation, openings.clone());
                 }
                 Effect::Disconnect { generation } => self.link.drop_generation(generation),
                 Effect::Pull {
