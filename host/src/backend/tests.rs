@@ -10,6 +10,7 @@ use crate::store::{PullKind, RequestId};
 
 mod clients;
 mod faults;
+mod random;
 
 /// An event at its place.
 pub(super) fn event(seq: u64, name: &str) -> Event {
