@@ -111,13 +111,15 @@ fn check(part: Part) -> Result<()> {
     }
 }
 
-/// The host's workspace, and the two of the guests, which are compiled for another target and so stand apart.
+/// The host's workspace, the two of the guests, which are compiled for another target, and the one for fuzzing, which is
+/// compiled with a sanitizer.
 fn each_workspace(arguments: impl Fn(&mut Command) -> &mut Command) -> Result<()> {
     let root = checkout::root();
     for folder in [
         root.clone(),
         root.join("plugins"),
         root.join("tests/guests"),
+        root.join("tests/fuzz"),
     ] {
         let mut cargo = checkout::cargo();
         checkout::run(arguments(cargo.current_dir(&folder)))

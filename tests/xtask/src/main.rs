@@ -6,6 +6,7 @@ mod check;
 mod checkout;
 mod component;
 mod demo;
+mod fuzz;
 mod peers;
 mod plugins;
 mod test;
@@ -32,7 +33,7 @@ enum Command {
     Test(test::Args),
     /// Show it at work: a real backend, the host, and a real LiveStore client that gets an answer
     Demo(demo::Args),
-    /// Kill the host again and again under traffic, and check every log
+    /// Throw frames at the decoder, then kill the host again and again under traffic and check every log
     Torture(torture::Args),
     /// Measure the host beside a Node process with one LiveStore store for each workspace
     Bench,

@@ -1,11 +1,11 @@
-//! `cargo xtask torture`: the crash story at length (`tests/src/torture.rs`).
+//! `cargo xtask torture`: fuzzing, then the crash story at length (`tests/src/torture.rs`).
 
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::demo::become_program;
-use crate::{checkout, peers, plugins, test};
+use crate::{checkout, fuzz, peers, plugins, test};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -15,10 +15,16 @@ pub(crate) struct Args {
     /// Kill at the same moments as the run that printed this seed; otherwise at new ones
     #[arg(long)]
     seed: Option<u64>,
+    /// How long to fuzz the frame decoder first; 0 for not at all
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    fuzz_seconds: u32,
 }
 
 /// Builds and runs it.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.fuzz_seconds > 0 {
+        fuzz::run(args.fuzz_seconds)?;
+    }
     peers::prepare()?;
     plugins::run(&plugins::Args::default())?;
     test::build()?;

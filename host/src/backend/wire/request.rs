@@ -31,13 +31,15 @@ pub(in crate::backend) fn decode(text: &str, transport: Transport) -> Result<Fra
             format!("the frame is not JSON: {error}")
         })
     })?;
-    let named = |id| {
-        request_number(id).ok_or_else(|| {
-            let shown = repeated(id, "undefined");
-            Malformed::Frame(format!(
-                "Invalid request id: {shown}; expected a decimal number as a string"
-            ))
-        })
+    let invalid = |id| {
+        let shown = repeated(id, "undefined");
+        Malformed::Frame(format!(
+            "Invalid request id: {shown}; expected a decimal number as a string"
+        ))
+    };
+    let request = || {
+        let number = request_id.and_then(request_number);
+        number.ok_or_else(|| invalid(request_id))
     };
     match kind.and_then(string).as_deref() {
         Some("Request") => {
@@ -45,14 +47,16 @@ pub(in crate::backend) fn decode(text: &str, transport: Transport) -> Result<Fra
             let known = tag.and_then(|tag| call_named(&string(tag)?, transport));
             let known = known.ok_or_else(|| unknown_tag(tag, ""))?;
             // An id must be a string here, and may be a number where it only refers to a call.
-            let id = named(id.filter(|id| id.get().starts_with('"')))?;
+            let number = id.filter(|id| id.get().starts_with('"'));
+            let number = number.and_then(request_number);
+            let id = number.ok_or_else(|| invalid(id))?;
             match decode_call(known, payload) {
                 Ok(call) => Ok(Frame::Request { id, call }),
                 Err(problem) => Err(Malformed::Call { id, problem }),
             }
         }
-        Some("Ack") => named(request_id).map(|request| Frame::Ack { request }),
-        Some("Interrupt") => named(request_id).map(|request| Frame::Interrupt { request }),
+        Some("Ack") => request().map(|request| Frame::Ack { request }),
+        Some("Interrupt") => request().map(|request| Frame::Interrupt { request }),
         Some("Ping") => Ok(Frame::Ping),
         Some("Eof") => Ok(Frame::Eof),
         Some(_) | None => Err(unknown_tag(kind, "undefined")),
@@ -73,8 +77,7 @@ fn repeated(raw: Option<&RawValue>, missing: &str) -> String {
 }
 
 /// A request's number: decimal, as JSON or in a string.
-fn request_number(raw: Option<&RawValue>) -> Option<u64> {
-    let raw = raw?;
+fn request_number(raw: &RawValue) -> Option<u64> {
     string(raw)
         .unwrap_or(Cow::Borrowed(raw.get()))
         .trim()
@@ -105,7 +108,7 @@ fn decode_call(name: CallName, payload: Option<&RawValue>) -> Result<Call, Probl
     let payload = payload.ok_or("payload: expected an object, found nothing")?;
     let names = ["storeId", "live", "cursor", "batch", "backendId"];
     let [store_id, live, cursor, batch, backend_id] =
-        fields(payload.get(), names).map_err(|error| format!("payload: {error}"))?;
+        fields(payload.get(), names).map_err(|_| "payload: expected an object")?;
     // Which store is meant was settled when the connection was made; the original wants the field all the same.
     store_id
         .and_then(string)
@@ -143,7 +146,7 @@ fn decode_call(name: CallName, payload: Option<&RawValue>) -> Result<Call, Probl
 
 fn decode_cursor(raw: &RawValue) -> Result<PullCursor, Problem> {
     let [backend_id, seq] = fields(raw.get(), ["backendId", "eventSequenceNumber"])
-        .map_err(|error| format!("payload.cursor.value: {error}"))?;
+        .map_err(|_| "payload.cursor.value: expected an object")?;
     let backend_id = backend_id
         .and_then(string)
         .ok_or("payload.cursor.value.backendId: expected a string")?;
@@ -171,6 +174,10 @@ fn option<'a>(raw: Option<&'a RawValue>, path: &str) -> Result<Option<&'a RawVal
 }
 
 fn decode_batch(raw: &RawValue) -> Result<Vec<Event>, Problem> {
+    // Asked here, because serde's own complaint would repeat the whole of a long string.
+    if !raw.get().starts_with('[') {
+        return Err("payload.batch: expected an array".to_owned());
+    }
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
     deserializer
         .deserialize_seq(Batch)
@@ -210,7 +217,7 @@ fn decode_event(raw: &RawValue, before: Option<&Event>) -> Result<Event, Problem
         "sessionId",
     ];
     let [name, args, seq, parent, client_id, session_id] =
-        fields(raw.get(), names).map_err(|error| error.to_string())?;
+        fields(raw.get(), names).map_err(|_| "expected an object")?;
     let text = |raw: Option<&RawValue>, before: Option<&Arc<str>>, field: &str| {
         let text = raw.and_then(string);
         let text = text.ok_or_else(|| format!("{field}: expected a string"))?;
@@ -267,7 +274,7 @@ fn integer(raw: &RawValue) -> Option<i64> {
         .then_some(number)
 }
 
-/// The values of `names` in a JSON object, as they were written.
+/// The values of `names` in a JSON object, as they were written. An error may repeat the whole text.
 fn fields<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
