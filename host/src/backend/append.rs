@@ -3,7 +3,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::backend::admission;
-use crate::backend::error::Error;
 use crate::backend::file::{Identity, LogFile};
 use crate::backend::wire::Refusal;
 use crate::backend::writer::Push;
@@ -58,23 +57,6 @@ pub(super) fn transact(
         events,
         head,
     })
-}
-
-/// For clients: no path of this machine, and what they can do.
-pub(super) fn refusal(error: &Error) -> Refusal {
-    let message = match error {
-        Error::Disk { reason, .. } => format!(
-            "the log takes no events at the moment: {reason}; nothing was appended, try again later"
-        ),
-        Error::Corrupt { .. } | Error::Newer { .. } | Error::Foreign { .. } => {
-            "the log is damaged and takes no events; its operator must look".to_owned()
-        }
-        Error::Locked { .. } | Error::Closed | Error::Other { .. } => {
-            "the log takes no events at the moment; nothing was appended, try again later"
-                .to_owned()
-        }
-    };
-    Refusal::unknown("StorageError", message)
 }
 
 /// When an event came in, as its `createdAt` says: a date for people, which no rule depends on.

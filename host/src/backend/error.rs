@@ -75,6 +75,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a client is told: no path of this machine, and what it can do.
+    pub fn for_clients(&self) -> String {
+        match self {
+            Self::Disk { reason, .. } => {
+                format!("the log cannot be used at the moment: {reason}; try again later")
+            }
+            Self::Corrupt { .. } | Self::Newer { .. } | Self::Foreign { .. } => {
+                "the log is damaged or not ours; its operator must look".to_owned()
+            }
+            Self::Locked { .. } | Self::Closed | Self::Other { .. } => {
+                "the log cannot be used at the moment; try again later".to_owned()
+            }
+        }
+    }
+
     /// Says in which file something happened.
     pub(super) fn at(path: &Path, fault: Fault) -> Self {
         let path = path.to_owned();

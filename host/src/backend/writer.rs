@@ -19,6 +19,7 @@ use crate::backend::error::{Error, Lost};
 use crate::backend::feed::{Delivery, Feed};
 use crate::backend::file::{Identity, LogFile};
 use crate::backend::page::Page;
+use crate::backend::wire::Refusal;
 use crate::backend::{LogSettings, path_of};
 use crate::event::Event;
 use crate::id::StoreId;
@@ -270,7 +271,7 @@ impl Writer {
                 warn!(%store, %error, "the log takes no events; pushes are refused until it does");
             }
         }
-        let refusal = append::refusal(&error);
+        let refusal = Refusal::unknown("StorageError", error.for_clients());
         for push in pushes {
             push.feed
                 .put(Delivery::Pushed(push.request, Err(refusal.clone())));
