@@ -6,6 +6,7 @@
 mod connect;
 mod connection;
 mod endpoint;
+mod position;
 mod socket;
 mod transport;
 mod wire;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use connection::Connection;
 pub use endpoint::{Endpoint, Limits};
+pub(crate) use position::Position;
 
 /// Why there is no connection. No variant holds the payload, the URL's query, or more than a few hundred bytes of what
 /// the backend said.
