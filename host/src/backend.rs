@@ -35,7 +35,7 @@ pub use client::{Client, Cursor, Reply};
 pub use error::{Error, Lost};
 pub use local::Local;
 pub use page::Page;
-pub use session::Session;
+pub use session::{Session, Tally};
 pub use wire::{Refusal, Transport};
 
 use crate::id::StoreId;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::backend::client::{Client, Cursor, Reply};
 use crate::backend::error::Lost;
-use crate::backend::wire::{self, Call, Frame, Malformed, Transport};
+use crate::backend::wire::{self, Call, Frame, Malformed, Refusal, Transport};
 use crate::store::{PullKind, RequestId};
 
 /// Frames that may wait because of what a client sent, before it should be listened to again.
@@ -18,6 +18,26 @@ pub struct Session {
     transport: Transport,
     /// Answers that needed nobody's word.
     outgoing: VecDeque<String>,
+    /// Pushes without an answer, and the events in each.
+    pushes: Vec<(RequestId, usize)>,
+    tally: Tally,
+}
+
+/// What a session did with pushes, for whoever counts or slows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that the client sent, be they accepted or not.
+    pub sent: usize,
+    /// Events that are in the log now.
+    pub accepted: usize,
+    /// Pushes that were accepted.
+    pub pushed: usize,
+    /// Pushes that did not begin at the log's head.
+    pub server_ahead: usize,
+    /// Pushes that were meant for another log.
+    pub backend_id_mismatch: usize,
+    /// Pushes that were refused for another reason.
+    pub refused: usize,
 }
 
 impl Session {
@@ -28,6 +48,8 @@ impl Session {
             client,
             transport,
             outgoing: VecDeque::new(),
+            pushes: Vec::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -63,7 +85,11 @@ impl Session {
                 });
                 self.client.pull(request, cursor, kind);
             }
-            Call::Push { batch, backend_id } => self.client.push(request, batch, backend_id).await,
+            Call::Push { batch, backend_id } => {
+                self.tally.sent += batch.len();
+                self.pushes.push((request, batch.len()));
+                self.client.push(request, batch, backend_id).await;
+            }
             Call::Ping => self.outgoing.push_back(wire::exit_ping(id)),
         }
     }
@@ -89,12 +115,34 @@ impl Session {
                 wire::chunk(request.0, page.body())
             }
             Reply::Ended { request } => wire::exit_pull(request.0),
-            Reply::PullRefused { request, refusal } | Reply::PushRefused { request, refusal } => {
+            Reply::PullRefused { request, refusal } => wire::exit_failure(request.0, &refusal),
+            Reply::PushRefused { request, refusal } => {
+                self.on_answered(request);
+                *match refusal {
+                    Refusal::ServerAhead { .. } => &mut self.tally.server_ahead,
+                    Refusal::BackendIdMismatch { .. } => &mut self.tally.backend_id_mismatch,
+                    Refusal::Unknown { .. } => &mut self.tally.refused,
+                } += 1;
                 wire::exit_failure(request.0, &refusal)
             }
-            Reply::Pushed { request } => wire::exit_push(request.0),
+            Reply::Pushed { request } => {
+                self.tally.accepted += self.on_answered(request);
+                self.tally.pushed += 1;
+                wire::exit_push(request.0)
+            }
             Reply::Interrupted { request } => wire::exit_interrupted(request.0),
         })
+    }
+
+    /// What was done since this was last asked.
+    pub fn tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// The events of a push that waited for its answer.
+    fn on_answered(&mut self, request: RequestId) -> usize {
+        let index = self.pushes.iter().position(|(id, _)| *id == request);
+        index.map_or(0, |index| self.pushes.remove(index).1)
     }
 
     /// Whether every call was answered.

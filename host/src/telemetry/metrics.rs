@@ -12,8 +12,15 @@
 //! | `qm_commits_total` | | transactions written to journals |
 //! | `qm_pushes_total` | `outcome` | pushes answered: `accepted`, `server-ahead`, `backend-id-mismatch`, `unknown` |
 //! | `qm_reconnects_total` | | connections opened after the first of a store |
+//! | `qm_sync_connections` | | clients of embedded logs that are connected |
+//! | `qm_sync_refused_total` | `reason` | clients that were not let in: `bad-request`, `unknown-store`, `denied`, `origin`, `not-local`, `rate`, `connections`, `unavailable` |
+//! | `qm_sync_events_total` | | events that embedded logs took from clients |
+//! | `qm_sync_pushes_total` | `outcome` | pushes of clients answered: as `qm_pushes_total` |
+//! | `qm_sync_slow_readers_total` | | clients sent away because they did not take what was sent to them |
 //!
 //! `prometheus-client` keeps and renders them, in the OpenMetrics format, which every Prometheus reads.
+
+mod sync;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,6 +35,9 @@ use prometheus_client::registry::Registry;
 
 use crate::id::PluginName;
 use crate::store::{PushAnswer, RunOutcome};
+use sync::SyncFamilies;
+
+pub use sync::{SyncGauge, SyncPushes, SyncRefused};
 
 /// All counters of one process.
 #[derive(Debug)]
@@ -38,6 +48,7 @@ pub struct Metrics {
     commits: Counter,
     pushes: Family<PushLabel, Counter>,
     reconnects: Counter,
+    sync: SyncFamilies,
     families: PluginFamilies,
     /// A lock, because plugins come and go; it is held for a look-up only, and written once for each plugin.
     plugins: RwLock<BTreeMap<PluginName, Arc<PluginCounters>>>,
@@ -148,6 +159,7 @@ impl Default for Metrics {
                 "qm_reconnects",
                 "Connections opened after the first of a store",
             ),
+            sync: SyncFamilies::new(&mut registry),
             families: PluginFamilies::new(&mut registry),
             plugins: RwLock::default(),
             registry,
