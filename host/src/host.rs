@@ -1,10 +1,14 @@
 //! The whole host: what is made in which order, and what is stopped in which order.
 
+mod serving;
+
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use axum::serve::ListenerExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -75,16 +79,21 @@ async fn serve(
     catalog.note_missing(&server.plugins, wanted.map(|plugin| &plugin.name));
     let (supervisor, unusable) =
         Supervisor::start(server, config.stores(), &catalog, backend, shared);
+    let sync = serving::endpoint(config, backend, shared.clock, metrics.clone())?;
+    let sync = Arc::new(sync);
     let site = Site {
         stores: supervisor.handles(),
         broken: broken(problems, &unusable, &catalog),
         metrics,
+        sync: sync.clone(),
     };
     let closing = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let address = listener.local_addr()?;
     let until = closing.clone().cancelled_owned();
-    let pages = axum::serve(listener, http::router(site)).with_graceful_shutdown(until);
+    let listener = listener.tap_io(set_nodelay);
+    let pages = http::router(site).into_make_service_with_connect_info::<SocketAddr>();
+    let pages = axum::serve(listener, pages).with_graceful_shutdown(until);
     tasks.spawn(async move { pages.await });
     info!(%address, "serving");
 
@@ -96,6 +105,7 @@ async fn serve(
         // A second signal from somebody who cannot wait.
         _ = stop.wait() => false,
     };
+    sync.close().await;
     closing.cancel();
     tasks.shutdown().await;
     if finished {
@@ -106,6 +116,13 @@ async fn serve(
         );
     }
     Ok(())
+}
+
+/// An answer in two frames must not wait for the other side's delayed acknowledgement of the first.
+fn set_nodelay(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection stays with Nagle's algorithm");
+    }
 }
 
 /// What could not be started, and why.

@@ -1,6 +1,8 @@
-//! What the host says of itself over HTTP: whether it lives, whether it is ready, how each store is, and numbers.
+//! What the host says over HTTP: of itself whether it lives, whether it is ready, how each store is, and numbers; and to
+//! LiveStore apps what their logs hold.
 
 mod health;
+pub mod sync;
 
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 
 use crate::actor::StoreHandle;
 use crate::telemetry::Metrics;
@@ -24,6 +26,8 @@ pub struct Site {
     pub broken: Arc<[Broken]>,
     /// The numbers.
     pub metrics: Arc<Metrics>,
+    /// The logs that are kept here.
+    pub sync: Arc<sync::Endpoint>,
 }
 
 /// The host's pages.
@@ -34,6 +38,7 @@ pub fn router(site: Site) -> Router {
         .route("/readyz", get(readyz))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics))
+        .route("/sync", any(sync::sync))
         .with_state(site)
 }
 
@@ -43,7 +48,8 @@ async fn index() -> &'static str {
      /livez    the process answers\n\
      /readyz   every store has settled: live, paused, stopped, or waiting to try again\n\
      /health   how each store is, as JSON\n\
-     /metrics  numbers for Prometheus\n"
+     /metrics  numbers for Prometheus\n\
+     /sync     LiveStore apps sync here with the logs that this host keeps\n"
 }
 
 async fn livez() -> &'static str {
