@@ -248,7 +248,7 @@ impl Endpoint {
         wanted.check(parts)?;
         let place = self.doors.enter(store, address, &served.limits)?;
         let connected = served.log.connect(grant.rights).await;
-        let client = connected.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        let client = connected.map_err(|error| Refusal::Unavailable(error.for_clients()))?;
         Ok(Admitted {
             served: Arc::clone(served),
             grant,
