@@ -41,12 +41,21 @@ impl Backend {
         Self::start_with(Version::default(), None).await
     }
 
+    /// The same with its logs on the disk, as users run it.
+    pub async fn start_on_disk() -> Result<Self> {
+        Self::start_in(paths::temporary_on_disk()?, Version::default(), None).await
+    }
+
     /// Starts one of this version. With a token, a connection must carry it as `payload.authToken`.
     pub async fn start_with(version: Version, token: Option<&str>) -> Result<Self> {
+        Self::start_in(paths::temporary()?, version, token).await
+    }
+
+    async fn start_in(folder: TempDir, version: Version, token: Option<&str>) -> Result<Self> {
         let mut backend = Self {
             version,
             token: token.map(str::to_owned),
-            folder: paths::temporary()?,
+            folder,
             port: 0,
             process: None,
             readers: JoinSet::new(),

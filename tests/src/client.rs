@@ -20,6 +20,8 @@ const REQUESTS_MAX: usize = 256;
 
 /// A Node process with LiveStore stores in it. It ends with its value.
 pub struct LiveStoreClient {
+    /// Its `clientId` in every store.
+    name: String,
     requests: mpsc::Sender<Request>,
     seen: watch::Receiver<Seen>,
     /// Owns the process.
@@ -62,8 +64,14 @@ struct Request {
 }
 
 impl LiveStoreClient {
-    /// Starts the process with no store open.
+    /// Starts the process with no store open. Its stores write as the client `user`.
     pub fn start() -> Result<Self> {
+        Self::start_as("user")
+    }
+
+    /// The same as another client. Two at work in one store must not have the same name: LiveStore tells its own events
+    /// by it.
+    pub fn start_as(name: &str) -> Result<Self> {
         let script = paths::existing(paths::livestore().join("client/client.mjs"))?;
         paths::existing(paths::livestore().join("node_modules"))?;
         let mut process = Command::new("node")
@@ -89,6 +97,7 @@ impl LiveStoreClient {
         let mut tasks = JoinSet::new();
         tasks.spawn(driver.run());
         Ok(Self {
+            name: name.to_owned(),
             requests,
             seen,
             tasks,
@@ -102,8 +111,9 @@ impl LiveStoreClient {
 
     /// The same, with an `authToken` in its payload.
     pub async fn open_with_token(&self, store: &str, url: &str, token: Option<&str>) -> Result<()> {
+        let client = &self.name;
         let request =
-            json!({ "op": "open", "store": store, "url": url, "client": "user", "token": token });
+            json!({ "op": "open", "store": store, "url": url, "client": client, "token": token });
         self.ask(request).await.map(drop)
     }
 
@@ -144,7 +154,7 @@ impl LiveStoreClient {
         .await
     }
 
-    /// All rows of one of the app's tables (`messages` or `tasks`).
+    /// All rows of one of the app's tables (`messages`, `todos` or `tasks`).
     pub async fn rows(&self, store: &str, table: &str) -> Result<Vec<Value>> {
         let rows = self
             .ask(json!({ "op": "rows", "store": store, "table": table }))

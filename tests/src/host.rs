@@ -17,6 +17,13 @@ use crate::{http, paths, wait};
 /// Lines of the host's own log that an error shows.
 const LOG_LINES_SHOWN: usize = 40;
 
+/// Ports for a host that keeps its address. They lie below those that systems give to whoever asks for any port, so
+/// nobody gets one by chance while the host is down.
+const QUIET_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Ports to try. Few of them are in use; if so many are, something else is wrong.
+const QUIET_PORT_TRIES: u32 = 20;
+
 /// One installation: its folder, and the process while it runs. Both end with the value.
 pub struct Host {
     folder: PathBuf,
@@ -25,6 +32,7 @@ pub struct Host {
     environment: Vec<(String, String)>,
     process: Option<Child>,
     address: SocketAddr,
+    keeps_address: bool,
 }
 
 impl Host {
@@ -51,6 +59,7 @@ impl Host {
             environment: Vec::new(),
             process: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            keeps_address: false,
         })
     }
 
@@ -72,11 +81,26 @@ impl Host {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Lets every start from now on listen at one address, for clients that find the host again by themselves: the last
+    /// one, if there was any.
+    pub fn keep_address(&mut self) {
+        self.keeps_address = true;
+    }
+
+    /// Where LiveStore apps sync with its embedded stores: `ws://127.0.0.1:<port>/sync`.
+    pub fn sync_url(&self) -> String {
+        format!("ws://{}/sync", self.address)
+    }
+
     /// Starts the process without waiting for anything.
     pub fn launch(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the host runs already");
-        // Each start has a port of its own: the last one may still be taken apart, or be somebody else's by now.
-        self.address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        if !self.keeps_address {
+            // The last port may still be taken apart, or be somebody else's by now.
+            self.address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        } else if self.address.port() == 0 {
+            self.address = quiet_address()?;
+        }
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -231,6 +255,21 @@ impl Host {
         self.folder.join(format!("data/journals/{store}.db"))
     }
 
+    /// The files of an embedded store's log: the database, and what SQLite keeps beside it.
+    pub fn log_files(&self, store: &str) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.join("data/logs");
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(&format!("{store}.db")) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
     /// Deletes a store's journal with what SQLite keeps beside it. The host must not be running.
     pub fn delete_journal(&self, store: &str) -> Result<()> {
         ensure!(self.process.is_none(), "the host still uses the journal");
@@ -266,6 +305,17 @@ impl Host {
         let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
         format!("the host said last:\n{}", shown.join("\n"))
     }
+}
+
+/// An address that stays free while nobody listens there.
+fn quiet_address() -> Result<SocketAddr> {
+    for _ in 0..QUIET_PORT_TRIES {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(QUIET_PORTS)));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("found no free port among {QUIET_PORTS:?}")
 }
 
 /// The memory that a process really uses, in bytes.

@@ -44,6 +44,16 @@ pub fn existing(path: PathBuf) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A folder on the checkout's own disk that goes away with its value, for what is measured with the disk's syncs in it.
+pub fn temporary_on_disk() -> Result<TempDir> {
+    let parent = workspace().join("target");
+    std::fs::create_dir_all(&parent)?;
+    let folder = tempfile::Builder::new()
+        .prefix("quartermaster-")
+        .tempdir_in(parent);
+    folder.context("cannot make a temporary folder in target/")
+}
+
 /// A folder that goes away with its value; in memory where the system offers it, so that a disk's sync is no part of
 /// what is tested or measured.
 pub fn temporary() -> Result<TempDir> {

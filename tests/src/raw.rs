@@ -2,6 +2,7 @@
 //! would. No LiveStore code and none of the host's, so it can tell which of them is wrong.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
@@ -45,6 +46,24 @@ pub enum PushAnswer {
     Refused(Value),
 }
 
+/// A no of the backend to a call of ours, as an error.
+#[derive(Debug)]
+pub struct Refusal {
+    call: &'static str,
+    store: String,
+    /// Why, as it came.
+    pub cause: Value,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { call, store, cause } = self;
+        write!(f, "the backend refused a {call} in {store}: {cause}")
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// The end of a call.
 struct Exit {
     request: String,
@@ -52,17 +71,10 @@ struct Exit {
 }
 
 impl RawClient {
-    /// Connects to `store` at the backend `url` (`ws://host:port`).
+    /// Connects to `store` at the backend `url` (`ws://host:port`, maybe with a path).
     pub async fn connect(url: &str, store: &str) -> Result<Self> {
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(FRAME_BYTES_MAX))
-            .max_frame_size(Some(FRAME_BYTES_MAX));
-        let address = format!("{url}/?storeId={store}&transport=ws");
-        let (socket, _) = connect_async_with_config(&address, Some(config), true)
-            .await
-            .with_context(|| format!("cannot connect to {address}"))?;
         Ok(Self {
-            socket,
+            socket: open_socket(url, store).await?,
             store: store.to_owned(),
             client_id: "raw".to_owned(),
             next_request: 0,
@@ -73,11 +85,25 @@ impl RawClient {
         })
     }
 
+    /// Connects anew, maybe to another address, and goes on from its head. What was handed out is not read again.
+    pub async fn reconnect(&mut self, url: &str) -> Result<()> {
+        self.socket = open_socket(url, &self.store).await?;
+        self.ahead.clear();
+        Ok(())
+    }
+
     /// The whole log of `store`, over a connection of its own.
     pub async fn log_of(url: &str, store: &str) -> Result<Vec<LogEvent>> {
         let mut client = Self::connect(url, store).await?;
         client.catch_up().await?;
         Ok(client.taken.into())
+    }
+
+    /// Writes its events as this client from now on.
+    #[must_use]
+    pub fn named(mut self, client_id: &str) -> Self {
+        client_id.clone_into(&mut self.client_id);
+        self
     }
 
     /// The store.
@@ -95,10 +121,13 @@ impl RawClient {
         self.backend_id.as_deref()
     }
 
-    /// Pulls to the present end of the log.
+    /// Pulls to the present end of the log. If the backend says no, the error is a [`Refusal`].
     pub async fn catch_up(&mut self) -> Result<()> {
         let request = self.pull(false).await?;
-        self.exit_of(&request).await?;
+        let exit = self.exit_of(&request).await?;
+        if exit["_tag"] != "Success" {
+            return Err(self.refusal("pull", exit["cause"].clone()));
+        }
         Ok(())
     }
 
@@ -118,6 +147,11 @@ impl RawClient {
         }
     }
 
+    /// All events of the log that have come, or were acked, and were not handed out yet. Waits for nothing.
+    pub fn drain(&mut self) -> Vec<LogEvent> {
+        self.taken.drain(..).collect()
+    }
+
     /// Pushes events exactly as they are, right or wrong.
     pub async fn push(&mut self, batch: &[LogEvent]) -> Result<PushAnswer> {
         let events: Vec<Value> = batch.iter().map(LogEvent::to_wire).collect();
@@ -135,21 +169,28 @@ impl RawClient {
     /// at the same time.
     pub async fn append(&mut self, events: &[(&str, Value)]) -> Result<u64> {
         for batch in events.chunks(PUSH_EVENTS_MAX) {
-            loop {
-                let numbered = self.number(batch);
-                match self.push(&numbered).await? {
-                    PushAnswer::Admitted => {
-                        for event in numbered {
-                            self.take(event);
-                        }
-                        break;
-                    }
-                    PushAnswer::Ahead(_) => self.catch_up().await?,
-                    PushAnswer::Refused(error) => bail!("the backend refused a push: {error}"),
-                }
-            }
+            while !self.try_append(batch).await? {}
         }
         Ok(self.head)
+    }
+
+    /// Pushes events after our head. Says no if somebody was faster, and has then caught up with them. If the backend
+    /// says no for another reason, the error is a [`Refusal`].
+    pub async fn try_append(&mut self, events: &[(&str, Value)]) -> Result<bool> {
+        let numbered = self.number(events);
+        match self.push(&numbered).await? {
+            PushAnswer::Admitted => {
+                for event in numbered {
+                    self.take(event);
+                }
+                Ok(true)
+            }
+            PushAnswer::Ahead(_) => {
+                self.catch_up().await?;
+                Ok(false)
+            }
+            PushAnswer::Refused(cause) => Err(self.refusal("push", cause)),
+        }
     }
 
     /// Gives events their places after our head.
@@ -165,6 +206,11 @@ impl RawClient {
                 session_id: "raw".to_owned(),
             })
             .collect()
+    }
+
+    fn refusal(&self, call: &'static str, cause: Value) -> anyhow::Error {
+        let store = self.store.clone();
+        Refusal { call, store, cause }.into()
     }
 
     async fn pull(&mut self, live: bool) -> Result<String> {
@@ -261,6 +307,23 @@ impl RawClient {
         }
         self.ahead.retain(|&parent, _| parent > self.head);
     }
+}
+
+async fn open_socket(url: &str, store: &str) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX));
+    let address = format!("{url}{}storeId={store}&transport=ws", query_start(url));
+    let (socket, _) = connect_async_with_config(&address, Some(config), true)
+        .await
+        .with_context(|| format!("cannot connect to {address}"))?;
+    Ok(socket)
+}
+
+/// What joins a query to `url`: one without a path needs the root's.
+pub(crate) fn query_start(url: &str) -> &'static str {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    if authority.contains('/') { "?" } else { "/?" }
 }
 
 fn push_answer(exit: &Value) -> PushAnswer {

@@ -78,3 +78,14 @@ pub fn host_on(url: &str, plugins: &[&str]) -> Result<Host> {
     }
     Ok(host)
 }
+
+/// A host whose stores have their logs in it, and run no plugins. It keeps its address, so that clients find it again
+/// after a restart.
+pub fn host_with_logs<'a>(stores: impl IntoIterator<Item = &'a str>) -> Result<Host> {
+    let mut host = Host::new("sync = \"embedded\"\nplugins = []")?;
+    host.keep_address();
+    for store in stores {
+        host.store(store, "")?;
+    }
+    Ok(host)
+}
