@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::backend::Backend;
 
+pub mod backend;
 mod load;
 mod subject;
 mod table;

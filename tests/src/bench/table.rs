@@ -1,6 +1,9 @@
 //! What was measured, side by side.
 
+use std::process::Command;
 use std::time::Duration;
+
+use anyhow::{Context, Result};
 
 use super::{BURST_MESSAGES, IDLE, LATENCY_MESSAGES, MANY, Measured};
 
@@ -11,6 +14,29 @@ pub struct Machine {
     pub cores: usize,
     /// Versions: the compiler's, Node's, the backend's.
     pub versions: Vec<String>,
+}
+
+impl Machine {
+    /// The one that this runs on.
+    pub fn this() -> Result<Self> {
+        Ok(Self {
+            cores: std::thread::available_parallelism()?.get(),
+            versions: vec![
+                version_of("rustc")?,
+                format!("node {}", version_of("node")?),
+                "@livestore/sync-cf 0.4.0 in workerd".to_owned(),
+            ],
+        })
+    }
+}
+
+/// The first two words, at most, of what a program says about its version; the rest is a build's date and hash.
+fn version_of(program: &str) -> Result<String> {
+    let output = Command::new(program).arg("--version").output();
+    let output = output.with_context(|| format!("cannot start {program}"))?;
+    let text = String::from_utf8(output.stdout)?;
+    let words: Vec<&str> = text.split_whitespace().take(2).collect();
+    Ok(words.join(" "))
 }
 
 /// One line of the table.
@@ -117,7 +143,7 @@ fn millis(duration: Duration) -> f64 {
 }
 
 /// Three digits or so.
-fn rounded(number: f64) -> String {
+pub(super) fn rounded(number: f64) -> String {
     match number {
         number if number >= 100.0 => format!("{number:.0}"),
         number if number >= 10.0 => format!("{number:.1}"),

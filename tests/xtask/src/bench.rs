@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: makes release builds, and measures the host beside the Node peer (`tests/src/bench.rs`).
+//! `cargo xtask bench`: makes release builds, and measures the host beside the Node peer (`tests/src/bench.rs`), or its
+//! embedded backend beside the original one (`tests/src/bench/backend.rs`).
 
 use std::process::Command;
 
@@ -7,8 +8,24 @@ use anyhow::Result;
 use crate::demo::become_program;
 use crate::{checkout, peers, plugins};
 
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Measure the embedded backend beside the original one in workerd: accepted events, latency, memory, catch-up
+    Backend {
+        /// Take a minute instead of a quarter of an hour: shows whether it works, and writes no file
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
 /// Builds and runs it.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     peers::prepare()?;
     plugins::run(&plugins::Args::default())?;
     let packages = [
@@ -23,6 +40,13 @@ pub(crate) fn run() -> Result<()> {
             .args(packages),
     )?;
     let release = checkout::root().join("target/release");
-    let mut bench = Command::new(release.join("bench"));
+    let mut bench = match &args.what {
+        None => Command::new(release.join("bench")),
+        Some(What::Backend { quick }) => {
+            let mut bench = Command::new(release.join("bench_backend"));
+            bench.args(quick.then_some("--quick"));
+            bench
+        }
+    };
     become_program(bench.env("QM_BIN", release.join("quartermaster")))
 }

@@ -35,8 +35,9 @@ enum Command {
     Demo(demo::Args),
     /// Throw frames at the decoder, then kill the host again and again under traffic and check every log
     Torture(torture::Args),
-    /// Measure the host beside a Node process with one LiveStore store for each workspace
-    Bench,
+    /// Measure the host beside a Node process with one LiveStore store for each workspace; `bench backend`: its
+    /// embedded backend beside the original one
+    Bench(bench::Args),
     /// Check formatting, lints, documentation, the tree's own rules, versions and licenses
     Check(check::Args),
 }
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Torture(args) => torture::run(&args),
-        Command::Bench => bench::run(),
+        Command::Bench(args) => bench::run(&args),
         Command::Check(args) => check::run(&args),
     };
     match result {
