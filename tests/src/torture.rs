@@ -9,10 +9,13 @@ use tokio::sync::watch;
 
 use crate::client::LiveStoreClient;
 use crate::history::{CHAT, LogEvent, question};
+use crate::host::Host;
 use crate::plugins::{TASK, counter, echo, triple};
 use crate::raw::RawClient;
 use crate::scene::Scene;
 use crate::wait;
+
+pub mod logs;
 
 /// Stores in the scene.
 const STORES: usize = 20;
@@ -89,14 +92,7 @@ async fn kill_repeatedly(scene: &mut Scene, kills: u32, seed: u64) -> Result<Rep
     let mut report = Report::default();
     let host = &mut scene.host;
     for _ in 0..kills {
-        if random.bool() {
-            // At any moment of a life, its start included. Time is what is random here; no state is waited for.
-            tokio::time::sleep(Duration::from_millis(random.u64(0..LIFE_MAX_MS))).await;
-        } else {
-            host.ready().await?;
-            let life = Duration::from_millis(random.u64(0..LIFE_AFTER_READY_MAX_MS));
-            tokio::time::sleep(life).await;
-        }
+        live_a_while(host, &mut random).await?;
         ensure!(host.runs(), "the host ended by itself:\n{}", host.log());
         let ready = crate::http::get(host.address(), "/readyz").await;
         if !ready.is_ok_and(|answer| answer.status == 200) {
@@ -109,6 +105,19 @@ async fn kill_repeatedly(scene: &mut Scene, kills: u32, seed: u64) -> Result<Rep
         }
     }
     Ok(report)
+}
+
+/// Waits until a random moment of the host's life.
+async fn live_a_while(host: &mut Host, random: &mut fastrand::Rng) -> Result<()> {
+    if random.bool() {
+        // At any moment of a life, its start included. Time is what is random here; no state is waited for.
+        tokio::time::sleep(Duration::from_millis(random.u64(0..LIFE_MAX_MS))).await;
+    } else {
+        host.ready().await?;
+        let life = Duration::from_millis(random.u64(0..LIFE_AFTER_READY_MAX_MS));
+        tokio::time::sleep(life).await;
+    }
+    Ok(())
 }
 
 /// Users of real clients, and another writer of no LiveStore kind that races with them for the head of each log.

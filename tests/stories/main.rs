@@ -4,6 +4,7 @@ mod answers;
 mod crashes;
 mod guests;
 mod isolation;
+mod logs;
 mod network;
 mod past;
 mod peers;

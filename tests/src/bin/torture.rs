@@ -1,20 +1,30 @@
-//! `torture <kills> [<seed>]`: the crash story at length. `cargo xtask torture` builds what it needs and calls it.
+//! `torture <kills> <log kills> [<seed>]`: the crash stories at length. `cargo xtask torture` builds what it needs and
+//! calls it.
 
 use anyhow::{Context, Result};
+use quartermaster_tests::torture;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let kills = arguments
-        .next()
-        .context("usage: torture <kills> [<seed>]")?
-        .parse()?;
+    let mut number = || -> Result<u32> {
+        let argument = arguments.next();
+        let argument = argument.context("usage: torture <kills> <log kills> [<seed>]")?;
+        Ok(argument.parse()?)
+    };
+    let (kills, log_kills) = (number()?, number()?);
     let seed = match arguments.next() {
         Some(seed) => seed.parse()?,
         None => fastrand::u64(..),
     };
-    println!("{kills} kills, seed {seed}");
-    let report = quartermaster_tests::torture::run(kills, seed).await?;
-    println!("every promise was kept: {report:?}");
+    println!("{kills} kills, {log_kills} kills of embedded stores, seed {seed}");
+    if kills > 0 {
+        let report = torture::run(kills, seed).await?;
+        println!("every promise was kept: {report:?}");
+    }
+    if log_kills > 0 {
+        let report = torture::logs::run(log_kills, seed).await?;
+        println!("every acked event is in its log: {report:?}");
+    }
     Ok(())
 }

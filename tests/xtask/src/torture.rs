@@ -1,4 +1,4 @@
-//! `cargo xtask torture`: fuzzing, then the crash story at length (`tests/src/torture.rs`).
+//! `cargo xtask torture`: fuzzing, then the crash stories at length (`tests/src/torture.rs`, `tests/src/torture/logs.rs`).
 
 use std::process::Command;
 
@@ -9,9 +9,12 @@ use crate::{checkout, fuzz, peers, plugins, test};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How many times to kill the host
+    /// How many times to kill the host while its plugins answer in stores of a LiveStore backend; 0 for not at all
     #[arg(long, default_value_t = 1000)]
     kills: u32,
+    /// How many times to kill it while clients write to embedded stores; 0 for not at all
+    #[arg(long, default_value_t = 100)]
+    log_kills: u32,
     /// Kill at the same moments as the run that printed this seed; otherwise at new ones
     #[arg(long)]
     seed: Option<u64>,
@@ -31,6 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut torture = Command::new(checkout::root().join("target/debug/torture"));
     torture
         .arg(args.kills.to_string())
+        .arg(args.log_kills.to_string())
         .args(args.seed.map(|seed| seed.to_string()));
     become_program(&mut torture)
 }
