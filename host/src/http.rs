@@ -39,6 +39,8 @@ pub fn router(site: Site) -> Router {
         .route("/health", get(health::health))
         .route("/metrics", get(metrics))
         .route("/sync", any(sync::sync))
+        // LiveStore's client puts its parameters behind whatever URL it was given.
+        .route("/sync/", any(sync::sync))
         .with_state(site)
 }
 

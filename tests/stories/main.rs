@@ -1,5 +1,6 @@
 //! Stories of users and operators, over real sockets, with the real host, real plugins and real LiveStore peers.
 
+mod access;
 mod answers;
 mod crashes;
 mod guests;

@@ -248,7 +248,10 @@ impl Endpoint {
         wanted.check(parts)?;
         let place = self.doors.enter(store, address, &served.limits)?;
         let connected = served.log.connect(grant.rights).await;
-        let client = connected.map_err(|error| Refusal::Unavailable(error.for_clients()))?;
+        let client = connected.map_err(|error| {
+            tracing::warn!(%store, %error, "a client was refused");
+            Refusal::Unavailable(error.for_clients())
+        })?;
         Ok(Admitted {
             served: Arc::clone(served),
             grant,

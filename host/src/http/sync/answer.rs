@@ -118,7 +118,7 @@ impl Refusal {
                 seconds(*wait)
             ),
             Self::TooMany(what) => format!("too many connections {what}; try again later"),
-            Self::Unavailable(reason) => format!("the store cannot be served at the moment: {reason}"),
+            Self::Unavailable(reason) => format!("the store cannot be served: {reason}"),
         }
     }
 }

@@ -268,7 +268,10 @@ async fn a_log_that_cannot_be_used_is_told_as_unavailable_with_the_reason() {
         .await
         .err()
         .expect("refused");
-    refused.assert(503, "the store cannot be served at the moment: log ");
+    refused.assert(
+        503,
+        "the store cannot be served: the log is damaged or not ours",
+    );
     host.connect("storeId=other", &[])
         .await
         .expect("another store is not concerned");
