@@ -47,7 +47,11 @@ async fn an_app_with_a_token_syncs_with_the_host_itself_and_a_plugin_answers() -
 #[tokio::test]
 async fn nobody_without_the_token_gets_in_and_it_stands_in_no_log() -> Result<()> {
     let mut host = host()?;
-    host.environment("QM_LOG", "debug");
+    // Everything that a request goes through; of wasmtime there would be a lot.
+    host.environment(
+        "QM_LOG",
+        "info,quartermaster=trace,axum=trace,hyper=trace,hyper_util=trace,tokio_tungstenite=trace",
+    );
     host.start().await?;
     for (query, status) in [
         ("storeId=shop&transport=ws", 401),
