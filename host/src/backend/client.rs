@@ -91,6 +91,8 @@ pub struct Client {
     pushes: usize,
     /// Replies to be handed out.
     replies: VecDeque<Reply>,
+    /// Answers to pushes whose events one of the pulls is about to show: an echo comes before its ack.
+    held: Vec<Reply>,
 }
 
 impl Client {
@@ -112,6 +114,7 @@ impl Client {
             published: SeqNum::ROOT,
             pushes: 0,
             replies: VecDeque::new(),
+            held: Vec::new(),
         }
     }
 
@@ -228,19 +231,22 @@ impl Client {
             if let Some(reply) = self.replies.pop_front() {
                 return Ok(reply);
             }
-            // From here to the next turn nothing awaits: what was taken from the queue is in `replies`.
+            // From here to the next turn nothing awaits: what was taken from the queue is in `replies` or `held`.
             match self.queue.next().await? {
                 Delivery::Live(page) => self.on_live(&page),
                 Delivery::Read(request, read) => self.on_read(request, read),
                 Delivery::Pushed(request, answer) => self.on_pushed(request, answer),
                 Delivery::Ended => {}
             }
+            if !self.pulls.iter().any(Pull::is_about_to_show) {
+                self.replies.extend(self.held.drain(..));
+            }
         }
     }
 
     /// Whether calls wait for their answers, or answers to be handed out.
     pub(super) fn is_idle(&self) -> bool {
-        self.pulls.is_empty() && self.pushes == 0 && self.replies.is_empty()
+        self.pulls.is_empty() && self.pushes == 0 && self.replies.is_empty() && self.held.is_empty()
     }
 
     /// Whether there is room for another call: a client that asks for much should take the answers first.
@@ -280,12 +286,10 @@ impl Client {
 
     fn on_pushed(&mut self, request: RequestId, answer: Result<(), Refusal>) {
         self.pushes -= 1;
-        match answer {
-            Ok(()) => self.replies.push_back(Reply::Pushed { request }),
-            Err(refusal) => self
-                .replies
-                .push_back(Reply::PushRefused { request, refusal }),
-        }
+        self.held.push(match answer {
+            Ok(()) => Reply::Pushed { request },
+            Err(refusal) => Reply::PushRefused { request, refusal },
+        });
     }
 
     fn step(&mut self, index: usize, step: Step) {

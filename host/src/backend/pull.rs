@@ -94,6 +94,11 @@ impl Pull {
         self.phase == Phase::Live
     }
 
+    /// Whether it is about to show what was just appended, in a page that it asked for, or as soon as it is live.
+    pub(super) fn is_about_to_show(&self) -> bool {
+        self.kind == PullKind::Live && self.phase == Phase::Reading
+    }
+
     /// A page was read. `follows` says whether the client has been told of everything appended since before it was
     /// asked for, up to `published`.
     pub(super) fn on_read(&mut self, read: ReadPage, follows: bool, published: SeqNum) -> Step {
@@ -115,8 +120,8 @@ impl Pull {
                 self.phase = Phase::Ending;
                 Next::Wait
             }
+            // It goes on reading: until it is live it lets pass what it is told.
             (true, PullKind::Live) if !follows => Next::Follow,
-            // It was told of something that had not been there to read, and has let it pass.
             (true, PullKind::Live) if published > self.after => Next::Read,
             (true, PullKind::Live) => {
                 self.phase = Phase::Live;
@@ -234,10 +239,11 @@ mod tests {
         let mut pull = Pull::new(REQUEST, SeqNum::ROOT, PullKind::Live);
         let step = pull.on_read(read(1..=3, 3), false, SeqNum::ROOT);
         assert_eq!((given(&step), step.next), (Some((1, 3)), Next::Follow));
+        assert!(pull.is_about_to_show());
         // 4 was appended in between; nobody told it.
         let step = pull.on_read(read(4..=4, 4), true, SeqNum::ROOT);
         assert_eq!((given(&step), step.next), (Some((4, 4)), Next::Wait));
-        assert!(pull.is_live());
+        assert!(pull.is_live() && !pull.is_about_to_show());
         assert_eq!(given(&pull.on_live(&page(5..=6))), Some((5, 6)));
         assert_eq!(
             given(&pull.on_live(&page(5..=7))),
