@@ -241,8 +241,18 @@ impl Log {
     }
 }
 
+/// Copies a store's log in `folder` to `target`, which must not be there, whether or not somebody works on it. False if it
+/// has none. Blocks; the copy is not synced.
+///
+/// # Errors
+/// The file cannot be read, or the copy not written; then there may be something at `target`.
+pub fn backup(folder: &Path, store: &StoreId, target: &Path) -> Result<bool, Error> {
+    let path = path_of(folder, store);
+    sqlite::copy(&path, target).map_err(|fault| Error::at(&path, fault))
+}
+
 /// Where a store's log is.
-fn path_of(folder: &Path, store: &StoreId) -> PathBuf {
+pub fn path_of(folder: &Path, store: &StoreId) -> PathBuf {
     folder.join(format!("{store}.db"))
 }
 

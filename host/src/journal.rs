@@ -310,6 +310,26 @@ impl Journal {
     }
 }
 
+/// Whether a process works on the journals in `folder` at this moment: a server runs.
+pub fn is_in_use(folder: &Path) -> bool {
+    matches!(sqlite::lock(folder), Err(sqlite::FolderError::Locked))
+}
+
+/// Copies a store's journal in `folder` to `target`, which must not be there, whether or not somebody works on it. False
+/// if it has none. Blocks; the copy is not synced.
+///
+/// # Errors
+/// The file cannot be read, or the copy not written; then there may be something at `target`.
+pub fn backup(folder: &Path, store: &StoreId, target: &Path) -> Result<bool, Error> {
+    let path = path_of(folder, store);
+    sqlite::copy(&path, target).map_err(|fault| error::Fault::File(fault).at(store, &path))
+}
+
+/// Where a store's journal is.
+fn path_of(folder: &Path, store: &StoreId) -> PathBuf {
+    folder.join(format!("{store}.db"))
+}
+
 fn disk(path: &Path, error: &io::Error) -> Error {
     Error::Disk {
         path: path.to_owned(),

@@ -2,11 +2,13 @@
 //! tables a file has, the checksum in each row, and the lock of a folder. It knows no table and no store.
 
 mod checksum;
+mod copy;
 mod fault;
 mod folder;
 mod schema;
 
 pub use checksum::Checksum;
+pub use copy::copy;
 pub use fault::Fault;
 pub use folder::{FolderError, lock, make, wal_of, with_suffix};
 pub use schema::Schema;

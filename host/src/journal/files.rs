@@ -170,7 +170,7 @@ impl Files {
     }
 
     fn path(&self, store: &StoreId) -> PathBuf {
-        self.folder.join(format!("{store}.db"))
+        super::path_of(&self.folder, store)
     }
 }
 
