@@ -2,7 +2,16 @@
 
 mod arenas;
 mod check;
+mod commit;
+mod interrupt;
+mod log_file;
+mod peer;
+mod progress;
 mod serve;
+mod store;
+mod stores;
+mod tail;
+mod unfinished;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -15,6 +24,9 @@ use crate::config::{Environment, Location};
 
 /// `EX_CONFIG` of sysexits.h: the configuration is wrong.
 const EXIT_CONFIG: u8 = 78;
+
+/// What clap exits with as well.
+const EXIT_USAGE: u8 = 2;
 
 /// Keeps LiveStore stores, and hands their events to WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -36,6 +48,40 @@ enum Command {
     /// Look at the whole configuration and print every mistake
     #[command(after_help = check::EXAMPLES)]
     Check(check::Arguments),
+    /// List stores, and move their logs
+    #[command(subcommand)]
+    Store(store::Command),
+    /// Show a store's events as they come
+    #[command(after_help = tail::EXAMPLES)]
+    Tail(tail::Arguments),
+    /// Append an event to a store's log
+    #[command(after_help = commit::EXAMPLES)]
+    Commit(commit::Arguments),
+}
+
+/// How to get into a store's log.
+#[derive(Debug, clap::Args)]
+struct Access {
+    /// Token for the store's backend, instead of the one in its configuration
+    #[arg(long, env = "QM_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+impl Access {
+    fn token(&self) -> Option<&str> {
+        self.token.as_deref().filter(|token| !token.is_empty())
+    }
+}
+
+/// An error with an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(String),
 }
 
 const EXIT_CODES: &str = "\
@@ -48,7 +94,9 @@ Exit codes:
 Examples:
   quartermaster check
   quartermaster serve
-  quartermaster --config /etc/quartermaster check --json";
+  quartermaster --config /etc/quartermaster check --json
+  quartermaster tail shop --name 'v1.Chat*'
+  quartermaster store export shop --out shop.json";
 
 /// Carries out one command line, its first word being the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -66,6 +114,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             &environment,
             &mut std::io::stdout().lock(),
         ),
+        Command::Store(command) => store::run(&command, &location, &environment),
+        Command::Tail(arguments) => tail::run(&arguments, &location, &environment),
+        Command::Commit(arguments) => commit::run(&arguments, &location, &environment),
     };
     done.unwrap_or_else(|error| fail(&error))
 }
@@ -87,7 +138,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if !closed {
         eprintln!("quartermaster: {error:#}");
     }
-    ExitCode::FAILURE
+    match error.downcast_ref::<Refusal>() {
+        Some(Refusal::Usage(_)) => ExitCode::from(EXIT_USAGE),
+        Some(Refusal::Config(_)) => ExitCode::from(EXIT_CONFIG),
+        None => ExitCode::FAILURE,
+    }
 }
 
 #[cfg(test)]

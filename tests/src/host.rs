@@ -92,6 +92,11 @@ impl Host {
         format!("ws://{}/sync", self.address)
     }
 
+    /// Those variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.environment.iter().map(|(name, value)| (name, value))
+    }
+
     /// Starts the process without waiting for anything.
     pub fn launch(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the host runs already");
@@ -109,7 +114,7 @@ impl Host {
             .args(["serve", "--config", "config"])
             .current_dir(&self.folder)
             .env("QM_SERVER__LISTEN", self.address.to_string())
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.variables())
             .stdin(Stdio::null())
             .stdout(stdio(&log)?)
             .stderr(stdio(&log)?)

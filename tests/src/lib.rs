@@ -7,6 +7,7 @@ pub mod backend;
 pub mod bench;
 pub mod checker;
 pub mod client;
+pub mod command;
 pub mod disk;
 pub mod history;
 pub mod host;

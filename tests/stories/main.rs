@@ -6,9 +6,11 @@ mod crashes;
 mod guests;
 mod isolation;
 mod logs;
+mod moving;
 mod network;
 mod past;
 mod peers;
+mod terminal;
 
 use quartermaster_tests::history::{CHAT, LogEvent, question};
 use serde_json::{Value, json};

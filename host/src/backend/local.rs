@@ -75,6 +75,11 @@ impl Local {
         self.client.ack(request);
     }
 
+    /// Ends a pull of which no more is wanted.
+    pub fn interrupt(&mut self, request: RequestId) {
+        self.client.interrupt(request);
+    }
+
     /// Appends `drafts`.
     pub async fn push(
         &mut self,

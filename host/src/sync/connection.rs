@@ -114,6 +114,16 @@ impl Connection {
         self.send(wire::ack(request)).await
     }
 
+    /// Ends a pull of which no more is wanted. Nothing more is told of it than chunks that were on their way.
+    ///
+    /// # Errors
+    /// [`Error::Lost`].
+    pub async fn interrupt(&mut self, request: RequestId) -> Result<(), Error> {
+        // Its exit is then that of a call that has ended before.
+        self.calls.retain(|(open, _)| *open != request);
+        self.send(wire::interrupt(request)).await
+    }
+
     /// Appends `drafts`. If one of them is not JSON, none is sent, and the answer is `Unknown`.
     ///
     /// # Errors
