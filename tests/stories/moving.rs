@@ -264,6 +264,30 @@ async fn a_log_moves_into_the_host_and_out_of_it_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_paused_store_is_filled_through_the_server_that_runs() -> Result<()> {
+    let mut host = Host::new("sync = \"embedded\"\nplugins = [\"counter\"]")?;
+    host.install("counter")?;
+    host.store("shop", "paused = true")?;
+    host.start().await?;
+    let event = |seq: u64| {
+        let (name, args) = ask(&format!("m{seq}"));
+        json!({
+            "name": name, "args": args, "seqNum": seq, "parentSeqNum": seq - 1, "clientId": "c", "sessionId": "s",
+        })
+    };
+    let events: Vec<_> = (1..=250).map(event).collect();
+    let file = json!({ "version": 1, "storeId": "shop", "exportedAt": "", "eventCount": 250, "events": events });
+    fs::write(host.folder().join("shop.json"), file.to_string())?;
+    let said = host.done(&["store", "import", "shop", "shop.json"]).await?;
+    ensure!(
+        said == "store shop: 0 events were there already, 250 were appended\n",
+        "{said}"
+    );
+    ensure!(events_in(&host.done(&["store", "export", "shop"]).await?)?.len() == 250);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_store_is_backed_up_and_restored() -> Result<()> {
     let mut host = Host::new("sync = \"embedded\"\nplugins = [\"counter\"]")?;
     host.install("counter")?;

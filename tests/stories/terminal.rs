@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use quartermaster_tests::backend::{Backend, Version};
@@ -197,6 +198,96 @@ async fn a_log_of_a_host_that_does_not_run_is_looked_at_and_written_to() -> Resu
         first["seqNum"] == 3 && first["args"]["id"] == "m3",
         "{first}"
     );
+    Ok(())
+}
+
+/// Whether the server that runs was asked, and let somebody in: commits, looks and exports.
+async fn use_through_server(host: &Host, id: &str) -> Result<()> {
+    let args = question(id, "hello").to_string();
+    let number = host.done(&["commit", "shop", CHAT, &args]).await?;
+    let from = number.trim();
+    let seen = host
+        .done(&["tail", "shop", "--from", from, "--no-follow", "--json"])
+        .await?;
+    ensure!(seen.contains(&args), "{seen}");
+    let export: Value = serde_json::from_str(&host.done(&["store", "export", "shop"]).await?)?;
+    ensure!(
+        export["eventCount"].as_u64() >= from.parse().ok(),
+        "{export}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_of_the_server_that_runs_is_reached_through_it() -> Result<()> {
+    let mut host = Host::new("sync = \"embedded\"\nplugins = [\"echo\"]")?;
+    host.install("echo")?;
+    host.store("shop", "")?;
+    host.keep_address();
+    host.start().await?;
+    host.live("shop").await?;
+    use_through_server(&host, "m1").await?;
+    host.quiet("shop", 2).await?;
+
+    // It goes on through a restart of the server.
+    let mut tail = host.begin(&["tail", "shop", "--json"])?;
+    for seq in 1..=2 {
+        ensure!(tail.json().await?["seqNum"] == seq);
+    }
+    host.terminate(Duration::from_secs(10)).await?;
+    host.start().await?;
+    host.live("shop").await?;
+    use_through_server(&host, "m2").await?;
+    for seq in 3..=4 {
+        ensure!(tail.json().await?["seqNum"] == seq);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_gets_in_with_what_the_configuration_allows() -> Result<()> {
+    let mut host = Host::new("sync = \"embedded\"")?;
+    host.environment("LOOK", "look-at-the-shop");
+    host.environment("WRITE", "write-to-the-shop");
+    host.environment("KEY", "a secret of thirty-two bytes, yes");
+    let look = "access.tokens.kiosk = { secret = \"env:LOOK\", mode = \"read-only\" }";
+    let write = "access.tokens.app = { secret = \"env:WRITE\" }";
+    let signed = "access.jwt = { algorithm = \"HS256\", key = \"env:KEY\" }";
+    for (number, keys) in [
+        write.to_owned(),
+        format!("{look}\n{write}"),
+        signed.to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        host.store("shop", keys)?;
+        host.start().await?;
+        use_through_server(&host, &format!("m{number}")).await?;
+        host.terminate(Duration::from_secs(10)).await?;
+    }
+
+    host.store("shop", look)?;
+    host.start().await?;
+    host.done(&["tail", "shop", "--no-follow"]).await?;
+    let commit = ["commit", "shop", CHAT, "{}"];
+    refused(
+        &host,
+        &commit,
+        1,
+        &["store shop: the server runs", "read-only", "--token"],
+    )
+    .await?;
+    let wrong = ["commit", "shop", CHAT, "{}", "--token", "guessed"];
+    refused(&host, &wrong, 1, &["401"]).await?;
+    let weak = ["commit", "shop", CHAT, "{}", "--token", "look-at-the-shop"];
+    refused(
+        &host,
+        &weak,
+        1,
+        &["may read this store and not write to it"],
+    )
+    .await?;
     Ok(())
 }
 
