@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -19,8 +20,8 @@ use tracing::{info, warn};
 use crate::actor::{Clock, Shared};
 use crate::backend::{Backend, BackendConfig};
 use crate::catalog::Catalog;
-use crate::config::{Config, Problem, Server};
-use crate::http::{self, Broken, Kind, Site};
+use crate::config::{Config, Problem};
+use crate::http::{self, Broken, Demo, Kind, Site};
 use crate::journal::{Journal, JournalConfig};
 use crate::runtime::{Engine, EngineSettings};
 use crate::supervisor::Supervisor;
@@ -32,8 +33,13 @@ const OPENINGS_MAX: usize = 64;
 
 /// Serves until SIGTERM or SIGINT.
 ///
-/// `problems` are those of single stores, which are shown wherever an operator looks.
-pub fn run(config: &Config, problems: &[Problem], metrics: Arc<Metrics>) -> anyhow::Result<()> {
+/// `problems` are those of single stores, which are shown wherever an operator looks; with `demo`, there is a chat page.
+pub fn run(
+    config: &Config,
+    problems: &[Problem],
+    metrics: Arc<Metrics>,
+    demo: Option<Demo>,
+) -> anyhow::Result<()> {
     let server = config.server();
     let data = &server.data;
     // Guests compute; everything that must answer at once lives on the other runtime.
@@ -53,7 +59,7 @@ pub fn run(config: &Config, problems: &[Problem], metrics: Arc<Metrics>) -> anyh
         metrics: metrics.clone(),
     };
     let served = main.block_on(serve(
-        server, config, problems, metrics, &engine, &backend, &shared,
+        config, problems, metrics, demo, &engine, &backend, &shared,
     ));
     main.block_on(backend.shutdown());
     main.block_on(journal.shutdown());
@@ -62,14 +68,15 @@ pub fn run(config: &Config, problems: &[Problem], metrics: Arc<Metrics>) -> anyh
 }
 
 async fn serve(
-    server: &Server,
     config: &Config,
     problems: &[Problem],
     metrics: Arc<Metrics>,
+    demo: Option<Demo>,
     engine: &Engine,
     backend: &Backend,
     shared: &Shared,
 ) -> anyhow::Result<()> {
+    let server = config.server();
     let mut stop = Stop::new()?;
     let listener = TcpListener::bind(server.listen)
         .await
@@ -92,7 +99,8 @@ async fn serve(
     let address = listener.local_addr()?;
     let until = closing.clone().cancelled_owned();
     let listener = listener.tap_io(set_nodelay);
-    let pages = http::router(site).into_make_service_with_connect_info::<SocketAddr>();
+    let pages = pages(site, demo, address);
+    let pages = pages.into_make_service_with_connect_info::<SocketAddr>();
     let pages = axum::serve(listener, pages).with_graceful_shutdown(until);
     tasks.spawn(async move { pages.await });
     info!(%address, "serving");
@@ -116,6 +124,16 @@ async fn serve(
         );
     }
     Ok(())
+}
+
+/// All that is answered over HTTP.
+fn pages(site: Site, demo: Option<Demo>, address: SocketAddr) -> Router {
+    let pages = http::router(site);
+    let Some(demo) = demo else {
+        return pages;
+    };
+    info!(page = format!("http://{address}/demo/"), "in demo mode");
+    pages.merge(demo.router())
 }
 
 /// An answer in two frames must not wait for the other side's delayed acknowledgement of the first.

@@ -1,6 +1,7 @@
 //! What the host says over HTTP: of itself whether it lives, whether it is ready, how each store is, and numbers; and to
 //! LiveStore apps what their logs hold.
 
+mod demo;
 mod health;
 pub mod sync;
 
@@ -15,6 +16,7 @@ use axum::routing::{any, get};
 use crate::actor::StoreHandle;
 use crate::telemetry::Metrics;
 
+pub use demo::Demo;
 pub use health::{Broken, Kind};
 
 /// What the handlers answer from.

@@ -1,13 +1,16 @@
 //! `quartermaster serve`: runs the host until it is told to stop.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tracing::{info, warn};
 
 use crate::cli::{EXIT_CONFIG, arenas};
 use crate::config::{self, Environment, Location};
 use crate::host;
+use crate::http::Demo;
 use crate::telemetry::{self, LogFormat, Metrics};
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,6 +26,25 @@ pub(super) struct Arguments {
     /// How log lines on standard error look
     #[arg(long, value_enum, default_value_t, env = "QM_LOG_FORMAT")]
     log_format: LogFormat,
+
+    /// Show a chat page under /demo/, for trying out stores that sync with this host
+    #[arg(long)]
+    demo: bool,
+
+    /// Folder of another page to show there
+    #[arg(long, value_name = "DIR", requires = "demo")]
+    demo_page: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn demo(&self) -> anyhow::Result<Option<Demo>> {
+        let Some(folder) = &self.demo_page else {
+            return Ok(self.demo.then(Demo::built_in));
+        };
+        let demo = Demo::in_folder(folder)
+            .with_context(|| format!("--demo-page: no index.html in {}", folder.display()))?;
+        Ok(Some(demo))
+    }
 }
 
 /// Serves; 78 if the configuration cannot be used at all. A store with a mistake in its part stops alone.
@@ -31,6 +53,7 @@ pub(super) fn run(
     location: &Location,
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
+    let demo = arguments.demo()?;
     telemetry::init(arguments.log_format)?;
     arenas::bound();
     let loaded = match config::load(location, environment) {
@@ -53,6 +76,7 @@ pub(super) fn run(
         &loaded.config,
         &loaded.problems,
         Arc::new(Metrics::default()),
+        demo,
     )?;
     Ok(ExitCode::SUCCESS)
 }
