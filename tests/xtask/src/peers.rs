@@ -1,5 +1,5 @@
-//! Prepares the real LiveStore peers in `tests/livestore`: npm brings the packages at their locked versions, and the
-//! backend is bundled for workerd. What is there already is left alone.
+//! Prepares the real LiveStore peers in `tests/livestore`: npm brings the packages at their locked versions, the backend
+//! is bundled for workerd, and the chat page for browsers. What is there already is left alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,41 +13,73 @@ use crate::checkout;
 /// The oldest Node that LiveStore's packages run on.
 const NODE_MAJOR_MIN: u32 = 20;
 
-/// What bundling the backend reads, and one file that it writes last.
-const BUNDLE_SOURCES: [&str; 5] = [
-    "backend/build.mjs",
-    "backend/worker.ts",
-    "backend/config.capnp",
-    "package-lock.json",
-    "backend-dev22/package-lock.json",
-];
-const BUNDLE: &str = "dist/dev22/config.capnp";
+/// What npm bundles by one of its scripts.
+struct Bundle {
+    script: &'static str,
+    sources: &'static [&'static str],
+    /// The file that is written last.
+    made: &'static str,
+}
+
+const BACKEND: Bundle = Bundle {
+    script: "build",
+    sources: &[
+        "backend/build.mjs",
+        "backend/worker.ts",
+        "backend/config.capnp",
+        "package-lock.json",
+        "backend-dev22/package-lock.json",
+    ],
+    made: "dist/dev22/config.capnp",
+};
+
+const PAGE: Bundle = Bundle {
+    script: "page",
+    sources: &[
+        "page/build.mjs",
+        "page/page.mjs",
+        "page/worker.mjs",
+        "client/schema.mjs",
+        "package-lock.json",
+        "../../host/src/http/demo/index.html",
+    ],
+    made: "dist/page/index.html",
+};
 
 /// Installs and bundles what is missing or older than its sources.
 pub(crate) fn prepare() -> Result<()> {
     check_node()?;
-    let folder = checkout::root().join("tests/livestore");
-    for packages in [folder.clone(), folder.join("backend-dev22")] {
-        install(&packages)?;
-    }
-    let sources = BUNDLE_SOURCES.map(|source| folder.join(source));
-    if is_up_to_date(&folder.join(BUNDLE), &sources)? {
+    install(&folder())?;
+    install(&folder().join("backend-dev22"))?;
+    bundle(&BACKEND)?;
+    bundle(&PAGE)
+}
+
+fn folder() -> PathBuf {
+    checkout::root().join("tests/livestore")
+}
+
+fn bundle(bundle: &Bundle) -> Result<()> {
+    let folder = folder();
+    let sources: Vec<PathBuf> = bundle.sources.iter().map(|it| folder.join(it)).collect();
+    let made = folder.join(bundle.made);
+    if is_up_to_date(&made, &sources)? {
         return Ok(());
     }
-    eprintln!("{}: bundling the backend", checkout::shown(&folder));
-    checkout::run(npm(&folder).args(["run", "--silent", "build"]))?;
+    let (shown, script) = (checkout::shown(&folder), bundle.script);
+    eprintln!("{shown}: npm run {script}");
+    checkout::run(npm(&folder).args(["run", "--silent", script]))?;
     // A copied file keeps no date of its own on every system; the next run looks at it.
-    fs::File::options()
-        .write(true)
-        .open(folder.join(BUNDLE))?
-        .set_modified(SystemTime::now())?;
+    let made = fs::File::options().write(true).open(made)?;
+    made.set_modified(SystemTime::now())?;
     Ok(())
 }
 
-/// Fails with what to do if Node or npm is missing or too old: without them nothing real can be tested.
+/// Fails with what to do if Node or npm is missing or too old: without them nothing real of LiveStore's runs.
 fn check_node() -> Result<()> {
-    let version = checkout::output_of(Command::new("node").arg("--version"))
-        .context("the tests need Node.js 20 or later with npm, for the real LiveStore peers: install it and try again")?;
+    let version = checkout::output_of(Command::new("node").arg("--version")).context(
+        "the real LiveStore peers need Node.js 20 or later with npm: install it and try again",
+    )?;
     let major =
         node_major(&version).with_context(|| format!("node says its version is {version:?}"))?;
     ensure!(
@@ -56,7 +88,7 @@ fn check_node() -> Result<()> {
         version.trim()
     );
     checkout::output_of(Command::new("npm").arg("--version"))
-        .context("the tests need npm beside Node.js: install it and try again")?;
+        .context("the real LiveStore peers need npm beside Node.js: install it and try again")?;
     Ok(())
 }
 
