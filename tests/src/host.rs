@@ -30,6 +30,7 @@ pub struct Host {
     /// Goes away with the value, unless the folder was given.
     _temporary: Option<TempDir>,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     process: Option<Child>,
     address: SocketAddr,
     keeps_address: bool,
@@ -57,6 +58,7 @@ impl Host {
             folder: folder.to_owned(),
             _temporary: None,
             environment: Vec::new(),
+            arguments: Vec::new(),
             process: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             keeps_address: false,
@@ -79,6 +81,20 @@ impl Host {
     /// Sets a variable in the environment of every start from now on.
     pub fn environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Adds words to the command line of every start from now on.
+    pub fn arguments(&mut self, arguments: &[&str]) {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        self.arguments.extend(arguments);
+    }
+
+    /// Has the config say where the host listens, for whoever tries the program's other commands.
+    pub fn write_address(&self) -> Result<()> {
+        let file = self.folder.join("config/quartermaster.toml");
+        let config = fs::read_to_string(&file)?;
+        let listen = format!("[server]\nlisten = \"{}\"\n", self.address);
+        Ok(fs::write(file, config.replacen("[server]\n", &listen, 1))?)
     }
 
     /// Lets every start from now on listen at one address, for clients that find the host again by themselves: the last
@@ -112,6 +128,7 @@ impl Host {
             .open(self.log_file())?;
         let process = Command::new(paths::host_binary()?)
             .args(["serve", "--config", "config"])
+            .args(&self.arguments)
             .current_dir(&self.folder)
             .env("QM_SERVER__LISTEN", self.address.to_string())
             .envs(self.variables())

@@ -31,7 +31,7 @@ enum Command {
     Plugins(plugins::Args),
     /// Build everything and run every test, against real LiveStore peers
     Test(test::Args),
-    /// Show it at work: a real backend, the host, and a real LiveStore client that gets an answer
+    /// Show it at work: the host, two stores in it, and a chat page where a plugin answers
     Demo(demo::Args),
     /// Throw frames at the decoder, then kill the host again and again under traffic and check every log
     Torture(torture::Args),

@@ -55,6 +55,15 @@ pub(crate) fn prepare() -> Result<()> {
     bundle(&PAGE)
 }
 
+/// The same for the chat page alone; gives the folder that it lies in.
+pub(crate) fn prepare_page() -> Result<PathBuf> {
+    check_node()?;
+    install(&folder())?;
+    bundle(&PAGE)?;
+    let page = folder().join(PAGE.made);
+    Ok(page.parent().unwrap_or(&page).to_owned())
+}
+
 fn folder() -> PathBuf {
     checkout::root().join("tests/livestore")
 }
