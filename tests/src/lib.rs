@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod bench;
+pub mod browser;
 pub mod checker;
 pub mod client;
 pub mod command;

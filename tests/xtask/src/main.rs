@@ -2,6 +2,7 @@
 //! commands; each is a module of its own.
 
 mod bench;
+mod browser;
 mod check;
 mod checkout;
 mod component;
