@@ -88,7 +88,7 @@ impl Plan {
             write_time: Duration::from_millis(300),
             latency_time: Duration::from_secs(1),
             connections: 200,
-            rest: Duration::from_secs(1),
+            rest: Duration::from_millis(200),
             catch_up_events: 2_000,
         }
     }

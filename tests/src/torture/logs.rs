@@ -24,16 +24,19 @@ const STORES: usize = 3;
 /// Writers of no LiveStore kind in each store; they race for its head.
 const WRITERS: usize = 2;
 
-/// LiveStore clients, each in the first store and the second.
+/// LiveStore clients, each in the first stores.
 const CLIENTS: [&str; 2] = ["alice", "bob"];
+const STORES_WITH_CLIENTS: usize = 2;
 
 /// Events in one push, at most.
 const BATCH_MAX: usize = 20;
 
-/// The longest pause of a writer between two pushes, and of a LiveStore client between two messages. Short enough that
-/// most kills hit somebody in the middle of a push, long enough that all logs can be read after each start.
+/// The longest pause of a writer between two pushes. Short enough that most kills hit somebody in the middle of a push,
+/// long enough that all logs can be read after each start.
 const PAUSE_MAX_MS: u64 = 60;
-const CLIENT_PAUSE_MAX_MS: u64 = 200;
+
+/// The same where LiveStore clients write too: they need longer to follow a head that moves.
+const PAUSE_BESIDE_CLIENTS_MAX_MS: u64 = 800;
 
 /// Between two attempts to reach a host that is down.
 const RETRY_PERIOD: Duration = Duration::from_millis(20);
@@ -91,24 +94,29 @@ pub async fn run(kills: u32, seed: u64) -> Result<Report> {
             let writer = Writer {
                 name: format!("writer-{place}-{number}"),
                 random: fastrand::Rng::with_seed(seed ^ (place * WRITERS + number) as u64),
+                pause_max_ms: if place < STORES_WITH_CLIENTS {
+                    PAUSE_BESIDE_CLIENTS_MAX_MS
+                } else {
+                    PAUSE_MAX_MS
+                },
                 told,
             };
             writer.run(url, store, stopped.clone())
         })
     }));
-    let saying = try_join_all(
-        clients
-            .iter()
-            .map(|(name, client)| say(name, client, &told, seed, stopped.clone())),
-    );
+    let stores: Vec<&str> = their_stores(&told).collect();
+    let apps = clients
+        .iter()
+        .flat_map(|client| stores.iter().map(move |store| (client, *store)));
+    let saying =
+        try_join_all(apps.map(|((name, client), store)| say(name, client, store, stopped.clone())));
     let (report, written, said) = tokio::join!(killing, writing, saying);
     let mut report = report?;
     written?;
-    let said: Vec<(String, String)> = said?.into_iter().flatten().collect();
-    report.messages = said.len();
-    let stuck = stuck_stores(&clients, &told).await?;
-    report.clients_stuck = stuck.len();
-    check_messages(&url, &said, &stuck).await?;
+    for said in said? {
+        report.messages += said.ids.len();
+        report.clients_stuck += usize::from(!said.is_confirmed(&url).await?);
+    }
     report.audits += audit(&url, &told).await?;
     for told in told.values() {
         report.acked += told.borrow().acked;
@@ -137,7 +145,7 @@ async fn open_clients(
 
 /// The stores that LiveStore clients are in.
 fn their_stores(told: &BTreeMap<String, RefCell<Told>>) -> impl Iterator<Item = &str> {
-    told.keys().take(2).map(String::as_str)
+    told.keys().take(STORES_WITH_CLIENTS).map(String::as_str)
 }
 
 /// At its end the host is up.
@@ -242,6 +250,7 @@ impl Told {
 struct Writer<'a> {
     name: String,
     random: fastrand::Rng,
+    pause_max_ms: u64,
     told: &'a RefCell<Told>,
 }
 
@@ -268,7 +277,7 @@ impl Writer<'_> {
                     }
                 }
             }
-            let pause = self.random.u64(0..PAUSE_MAX_MS);
+            let pause = self.random.u64(0..self.pause_max_ms);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         Ok(())
@@ -298,72 +307,64 @@ impl Writer<'_> {
     }
 }
 
-/// Commits messages in its stores until it is told to stop; returns store and id of each.
-async fn say(
+/// What a LiveStore client has committed to a store.
+struct Said<'a> {
+    client: &'a LiveStoreClient,
+    store: &'a str,
+    ids: Vec<String>,
+}
+
+/// Commits messages in a store until it is told to stop. It waits for each to be confirmed: a LiveStore client that is
+/// refused with several events waiting sometimes never pulls again, at the original backend too.
+async fn say<'a>(
     name: &str,
-    client: &LiveStoreClient,
-    told: &BTreeMap<String, RefCell<Told>>,
-    seed: u64,
-    stopped: watch::Receiver<bool>,
-) -> Result<Vec<(String, String)>> {
-    let mut random = fastrand::Rng::with_seed(seed ^ name.len() as u64);
-    let stores: Vec<&str> = their_stores(told).collect();
-    let mut said = Vec::new();
+    client: &'a LiveStoreClient,
+    store: &'a str,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<Said<'a>> {
+    let mut ids = Vec::new();
     while !*stopped.borrow() {
-        let store = stores[random.usize(0..stores.len())];
-        let id = format!("{name}-{}", said.len());
+        let id = format!("{name}-{}", ids.len());
         client.say(store, &id, &format!("this is {id}")).await?;
-        said.push((store.to_owned(), id));
-        let pause = random.u64(0..CLIENT_PAUSE_MAX_MS);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
-    Ok(said)
-}
-
-/// The clients' stores, by name and store, that do not get rid of their own events though nobody else writes.
-async fn stuck_stores<'a>(
-    clients: &[(&'a str, LiveStoreClient)],
-    told: &BTreeMap<String, RefCell<Told>>,
-) -> Result<BTreeSet<(&'a str, String)>> {
-    let mut stuck = BTreeSet::new();
-    for (name, client) in clients {
-        for store in their_stores(told) {
-            let settled = tokio::time::timeout(CLIENT_PATIENCE, client.settled(store)).await;
-            match settled {
-                Ok(settled) => settled?,
-                Err(_) => {
-                    stuck.insert((*name, store.to_owned()));
-                }
-            }
+        ids.push(id);
+        // Nothing is lost by asking no longer whether it is confirmed.
+        let settled = tokio::select! {
+            settled = client.settled(store) => settled,
+            _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        };
+        if settled.is_err() {
+            // Whether it is stuck for good shows in the end.
+            break;
         }
     }
-    Ok(stuck)
+    Ok(Said { client, store, ids })
 }
 
-/// What clients that are not stuck have said is in the logs.
-async fn check_messages(
-    url: &str,
-    said: &[(String, String)],
-    stuck: &BTreeSet<(&str, String)>,
-) -> Result<()> {
-    let mut logs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (store, id) in said {
-        if !logs.contains_key(store.as_str()) {
-            let log = RawClient::log_of(url, store).await?;
-            let ids = log
-                .iter()
-                .filter_map(|event| event.args["id"].as_str().map(str::to_owned));
-            logs.insert(store, ids.collect());
+impl Said<'_> {
+    /// Whether the client gets rid of all of its events, now that nobody else writes. If it does, they must be in the
+    /// log.
+    async fn is_confirmed(&self, url: &str) -> Result<bool> {
+        let settled = self.client.settled(self.store);
+        if tokio::time::timeout(CLIENT_PATIENCE, settled)
+            .await
+            .is_err()
+        {
+            return Ok(false);
         }
-        let is_stuck = stuck
+        let log = RawClient::log_of(url, self.store).await?;
+        let found: BTreeSet<&str> = log
             .iter()
-            .any(|(name, place)| place == store && id.starts_with(&format!("{name}-")));
-        ensure!(
-            is_stuck || logs[store.as_str()].contains(id),
-            "{store}: a LiveStore client thinks that {id} is confirmed, and it is not in the log"
-        );
+            .filter_map(|event| event.args["id"].as_str())
+            .collect();
+        for id in &self.ids {
+            ensure!(
+                found.contains(id.as_str()),
+                "{}: a LiveStore client thinks that {id} is confirmed, and it is not in the log",
+                self.store
+            );
+        }
+        Ok(true)
     }
-    Ok(())
 }
 
 #[cfg(test)]
