@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use crate::history::LogEvent;
@@ -314,10 +314,16 @@ async fn open_socket(url: &str, store: &str) -> Result<WebSocketStream<MaybeTlsS
         .max_message_size(Some(FRAME_BYTES_MAX))
         .max_frame_size(Some(FRAME_BYTES_MAX));
     let address = format!("{url}{}storeId={store}&transport=ws", query_start(url));
-    let (socket, _) = connect_async_with_config(&address, Some(config), true)
-        .await
-        .with_context(|| format!("cannot connect to {address}"))?;
-    Ok(socket)
+    match connect_async_with_config(&address, Some(config), true).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(answer)) => {
+            let status = answer.status();
+            let body = answer.into_body().unwrap_or_default();
+            let reason = String::from_utf8_lossy(&body);
+            bail!("cannot connect to {address}: {status}: {reason}")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot connect to {address}")),
+    }
 }
 
 /// What joins a query to `url`: one without a path needs the root's.
