@@ -43,11 +43,11 @@ impl Pace {
 
     /// Pushes in flight in each of so many stores. In many stores fewer: what is in flight at the end must be taken in
     /// too, and 160,000 events take the original a minute.
-    fn window(self, stores: usize) -> u64 {
+    fn window(self, plan: Plan, stores: usize) -> u64 {
         match self {
             Self::OneByOne => 1,
-            Self::Pipelined if stores == 1 => 32,
-            Self::Pipelined => 8,
+            Self::Pipelined if stores == 1 => plan.window_max,
+            Self::Pipelined => plan.window_max / 4,
         }
     }
 }
@@ -66,10 +66,12 @@ pub struct Plan {
     /// Without traffic before a look at memory: the original's objects hibernate after ten seconds.
     rest: Duration,
     catch_up_events: u64,
+    /// Pushes in flight in each store, at most.
+    window_max: u64,
 }
 
 impl Plan {
-    /// What the numbers in `tests/bench/backend.md` are measured with: about ten minutes.
+    /// What the numbers in `tests/bench/backend.md` are measured with: about a quarter of an hour.
     pub fn full() -> Self {
         Self {
             rounds: 3,
@@ -78,6 +80,7 @@ impl Plan {
             connections: 2_000,
             rest: Duration::from_secs(13),
             catch_up_events: 20_000,
+            window_max: 32,
         }
     }
 
@@ -90,6 +93,7 @@ impl Plan {
             connections: 200,
             rest: Duration::from_millis(200),
             catch_up_events: 2_000,
+            window_max: 8,
         }
     }
 }
@@ -107,7 +111,7 @@ pub async fn run(plan: Plan, machine: &Machine) -> Result<String> {
         for stores in STORES {
             for pace in Pace::ALL {
                 for batch in BATCHES {
-                    let window = pace.window(stores);
+                    let window = pace.window(plan, stores);
                     let writing = Writing { batch, window };
                     for kind in order {
                         measure_accepted(plan, &mut table, kind, stores, writing).await?;
@@ -149,7 +153,7 @@ async fn measure_floor(plan: Plan, table: &mut Table) -> Result<()> {
         let mut client = Connection::open(&floor::yes_server()?, "yes").await?;
         let writing = Writing {
             batch,
-            window: Pace::Pipelined.window(1),
+            window: Pace::Pipelined.window(plan, 1),
         };
         client.catch_up().await?;
         let per_second = load::written_per_second(&mut client, writing, plan.write_time).await?;

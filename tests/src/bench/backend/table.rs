@@ -180,7 +180,17 @@ connection to each store is not counted.
 ";
 
 /// What stands above the floor.
-const BOUNDS: &str = "";
+const BOUNDS: &str = "\
+- *One push at a time in one store*: the disk. On both sides an ack waits until the push is synced to it (the original \
+syncs once for each push as well), and nobody else has anything to sync meanwhile. The more events in a push, the less \
+it matters.
+- *Many pushes at once*, in one store or in many: all that arrive while the disk syncs share the next sync, so what is \
+left is computing, of which the clients take their part. The client alone is faster than either server, as the first \
+table below shows.
+- *The original* computes in any case: its process keeps a core busy under each of these loads.
+- *Latency*: one sync of the disk, and the loopback interface twice.
+- *Catch-up*: computing.
+";
 
 /// Of an even number of values the upper one.
 fn median(values: &[f64]) -> f64 {
