@@ -9,6 +9,7 @@ pub mod browser;
 pub mod checker;
 pub mod client;
 pub mod command;
+pub mod differential;
 pub mod disk;
 pub mod history;
 pub mod host;

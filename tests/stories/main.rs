@@ -4,6 +4,7 @@ mod access;
 mod answers;
 mod browser;
 mod crashes;
+mod differential;
 mod guests;
 mod isolation;
 mod logs;
