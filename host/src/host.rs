@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::serve::ListenerExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -97,12 +96,8 @@ async fn serve(
     let closing = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let address = listener.local_addr()?;
-    let until = closing.clone().cancelled_owned();
-    let listener = listener.tap_io(set_nodelay);
     let pages = pages(site, demo, address);
-    let pages = pages.into_make_service_with_connect_info::<SocketAddr>();
-    let pages = axum::serve(listener, pages).with_graceful_shutdown(until);
-    tasks.spawn(async move { pages.await });
+    tasks.spawn(http::serve(listener, pages, closing.clone()));
     info!(%address, "serving");
 
     let signal = stop.wait().await;
@@ -115,7 +110,7 @@ async fn serve(
     };
     sync.close().await;
     closing.cancel();
-    tasks.shutdown().await;
+    while tasks.join_next().await.is_some() {}
     if finished {
         info!("stopped");
     } else {
@@ -134,13 +129,6 @@ fn pages(site: Site, demo: Option<Demo>, address: SocketAddr) -> Router {
     };
     info!(page = format!("http://{address}/demo/"), "in demo mode");
     pages.merge(demo.router())
-}
-
-/// An answer in two frames must not wait for the other side's delayed acknowledgement of the first.
-fn set_nodelay(stream: &mut TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection stays with Nagle's algorithm");
-    }
 }
 
 /// What could not be started, and why.

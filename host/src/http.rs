@@ -3,6 +3,7 @@
 
 mod demo;
 mod health;
+mod listen;
 pub mod sync;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::telemetry::Metrics;
 
 pub use demo::Demo;
 pub use health::{Broken, Kind};
+pub use listen::serve;
 
 /// What the handlers answer from.
 #[derive(Clone)]
