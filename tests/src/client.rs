@@ -119,7 +119,15 @@ impl LiveStoreClient {
 
     /// Commits one event to the store; it is pushed in the background.
     pub async fn commit(&self, store: &str, name: &str, args: Value) -> Result<()> {
-        let events = json!([{ "name": name, "args": args }]);
+        self.commit_all(store, &[(name, args)]).await
+    }
+
+    /// Commits events to the store in one go; they are pushed in the background.
+    pub async fn commit_all(&self, store: &str, events: &[(&str, Value)]) -> Result<()> {
+        let events: Vec<Value> = events
+            .iter()
+            .map(|(name, args)| json!({ "name": name, "args": args }))
+            .collect();
         self.ask(json!({ "op": "commit", "store": store, "events": events }))
             .await
             .map(drop)
@@ -128,6 +136,15 @@ impl LiveStoreClient {
     /// Commits a user's chat message.
     pub async fn say(&self, store: &str, id: &str, text: &str) -> Result<()> {
         self.commit(store, CHAT, question(id, text)).await
+    }
+
+    /// Commits many of a user's chat messages in one go.
+    pub async fn say_all(&self, store: &str, ids: &[String]) -> Result<()> {
+        let messages: Vec<(&str, Value)> = ids
+            .iter()
+            .map(|id| (CHAT, question(id, &format!("this is {id}"))))
+            .collect();
+        self.commit_all(store, &messages).await
     }
 
     /// How the store stands with its backend.

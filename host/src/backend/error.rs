@@ -81,8 +81,12 @@ impl Error {
             Self::Disk { reason, .. } => {
                 format!("the log cannot be used at the moment: {reason}; try again later")
             }
-            Self::Corrupt { .. } | Self::Newer { .. } | Self::Foreign { .. } => {
-                "the log is damaged or not ours; its operator must look".to_owned()
+            Self::Corrupt { what, .. } => {
+                format!("the log is damaged: {what}; its operator must look")
+            }
+            Self::Newer { .. } | Self::Foreign { .. } => {
+                "the log's file is not one that this version knows; its operator must look"
+                    .to_owned()
             }
             Self::Locked { .. } | Self::Closed | Self::Other { .. } => {
                 "the log cannot be used at the moment; try again later".to_owned()

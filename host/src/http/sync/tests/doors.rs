@@ -270,7 +270,7 @@ async fn a_log_that_cannot_be_used_is_told_as_unavailable_with_the_reason() {
         .expect("refused");
     refused.assert(
         503,
-        "the store cannot be served: the log is damaged or not ours",
+        "the store cannot be served: the log is damaged: file is not a database",
     );
     host.connect("storeId=other", &[])
         .await
