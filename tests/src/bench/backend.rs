@@ -143,6 +143,12 @@ async fn measure_floor(plan: Plan, table: &mut Table) -> Result<()> {
         "/s",
         floor::syncs_per_second(plan.write_time)?,
     );
+    let sync = floor::gentle_sync(GENTLE_RATE, plan.write_time)?;
+    table.floor(
+        &format!("one such append and sync, at {GENTLE_RATE} in a second, p50"),
+        "µs",
+        sync.as_secs_f64() * 1e6,
+    );
     let round_trip = floor::loopback_round_trip(plan.write_time)?;
     table.floor(
         "round trip over the loopback interface, p50",

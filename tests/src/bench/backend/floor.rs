@@ -36,6 +36,24 @@ pub(super) fn syncs_per_second(time: Duration) -> Result<f64> {
     Ok(f64::from(count) / begin.elapsed().as_secs_f64())
 }
 
+/// The median time of such an append and sync when there is one now and then, as for the latencies: a disk and a processor
+/// that have gone to rest in between take longer than busy ones.
+pub(super) fn gentle_sync(rate: u32, time: Duration) -> Result<Duration> {
+    let folder = paths::temporary_on_disk()?;
+    let mut file = File::create(folder.path().join("floor"))?;
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    while begin.elapsed() < time {
+        thread::sleep(Duration::from_secs(1) / rate);
+        let written = Instant::now();
+        file.write_all(&[0x5a; APPEND_BYTES])?;
+        file.sync_data()?;
+        times.push(written.elapsed());
+    }
+    times.sort_unstable();
+    Ok(percentile(&times, 50))
+}
+
 /// The median time of a round trip to another thread over TCP.
 pub(super) fn loopback_round_trip(time: Duration) -> Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -188,7 +188,7 @@ it matters.
 left is computing, of which the clients take their part. The client alone is faster than either server, as the first \
 table below shows.
 - *The original* computes in any case: its process keeps a core busy under each of these loads.
-- *Latency*: one sync of the disk, and the loopback interface twice.
+- *Latency*: one sync of the disk and a round trip, at a rate at which disk and processor rest in between (the second and third line below), and waking four threads, one after the other.
 - *Catch-up*: computing.
 ";
 
