@@ -98,7 +98,7 @@ fn spec(
             .map(|it| subscription(it, catalog))
             .collect(),
         on_reset: config.on_reset,
-        limits: crate::store::Limits::default(),
+        limits: machine_limits(&config.sync),
         timing: config.timing.clone(),
     };
     let workers = config
@@ -114,6 +114,19 @@ fn spec(
         settings,
         workers,
     })
+}
+
+/// What a store's machine may hold and send at once.
+fn machine_limits(sync: &Sync) -> crate::store::Limits {
+    let limits = crate::store::Limits::default();
+    match sync {
+        Sync::Remote(_) => limits,
+        // It appends a push whole or not at all, however many events it has.
+        Sync::Embedded => crate::store::Limits {
+            push_events_max: 100,
+            ..limits
+        },
+    }
 }
 
 /// Where the store's log is.
