@@ -27,8 +27,9 @@ const CONNECTIONS_MAX: usize = 2048;
 /// Of those, from one address; others are closed at once. A browser opens six, and whole offices share an address.
 const CONNECTIONS_PER_ADDRESS: u32 = 512;
 
-/// For the head of a request to come, the first and every later one.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+/// For the head of a request to come, the first and every later one. Longer than proxies keep a quiet connection for the
+/// next request (60 s is common), so that they and not we end it.
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 
 /// For what goes on to end, once the host stops.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
