@@ -56,6 +56,7 @@ pub(super) fn run(
     let demo = arguments.demo()?;
     telemetry::init(arguments.log_format)?;
     arenas::bound();
+    raise_file_limit();
     let loaded = match config::load(location, environment) {
         Ok(loaded) => loaded,
         Err(refused) => {
@@ -79,4 +80,18 @@ pub(super) fn run(
         demo,
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Raises the soft limit on open files as far as the system lets anybody: systems begin with 1024, for the sake of programs
+/// of the last century, and every client and every open log takes one to three.
+fn raise_file_limit() {
+    const WANTED: u64 = 1 << 16;
+    match rlimit::increase_nofile_limit(WANTED) {
+        Ok(limit) if limit < WANTED => info!(
+            limit,
+            "open files are limited; raise the hard limit to serve more clients"
+        ),
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the limit on open files stays as it is"),
+    }
 }
