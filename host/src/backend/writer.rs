@@ -117,11 +117,14 @@ impl Writer {
         let mut shutdown = Vec::new();
         let mut tick = Instant::now() + IDLE;
         loop {
+            // However busy the queue is: what nobody uses is put away in time.
+            if tick <= Instant::now() {
+                tick = Instant::now() + IDLE;
+                self.put_away();
+            }
             // Cancel-safe: what was received is in `messages`, and then it has not timed out.
             let receive = queue.recv_many(&mut messages, BATCH);
             let Ok(received) = timeout_at(tick, receive).await else {
-                tick = Instant::now() + IDLE;
-                self.put_away();
                 continue;
             };
             if received == 0 {
