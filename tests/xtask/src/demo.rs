@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 /// Builds and runs the demo.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    plugins::run(&plugins::Args::default())?;
+    plugins::run(&plugins::Args::only(&["echo"]))?;
     test::build()?;
     let mut demo = Command::new(checkout::root().join("target/debug/demo"));
     if args.once {

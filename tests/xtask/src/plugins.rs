@@ -18,6 +18,14 @@ pub(crate) struct Args {
     names: Vec<String>,
 }
 
+impl Args {
+    /// Only these.
+    pub(crate) fn only(names: &[&str]) -> Self {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Self { names }
+    }
+}
+
 /// A workspace of guests.
 struct Workspace {
     folder: PathBuf,
