@@ -32,13 +32,13 @@ async fn main() -> Outcome<()> {
     println!("engine idle: {} KiB resident", resident_kib()?);
 
     let started = Instant::now();
-    let plugin = Plugin::load(&engine, "bench".parse()?, &bytes).await?;
+    let plugin = Plugin::load(&engine, "bench".parse()?, &bytes[..]).await?;
     println!("load, compiled: {:?}", started.elapsed());
     // The cache is written by a thread of its own.
     std::thread::sleep(Duration::from_millis(200));
     let started = Instant::now();
     for _ in 0..10 {
-        Plugin::load(&engine, "bench".parse()?, &bytes).await?;
+        Plugin::load(&engine, "bench".parse()?, &bytes[..]).await?;
     }
     println!("load, cached: {:?}", started.elapsed() / 10);
 

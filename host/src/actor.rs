@@ -1,6 +1,6 @@
 //! One task owns one store. It opens the store's journal, feeds its machine with whatever happens, and carries out what
 //! the machine wants, in order. It decides nothing but what to do when the journal itself fails: drop the machine, wait,
-//! and begin again from what is written.
+//! and begin again from what is written. Another configuration is taken in place, or by such a new beginning.
 
 mod clock;
 mod guest;
@@ -15,20 +15,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 pub use clock::Clock;
 pub use handle::{Report, StoreHandle};
 pub use link::Source;
 
+use crate::catalog::Stocked;
 use crate::id::{PluginName, StoreId};
 use crate::journal::{self, Journal};
-use crate::runtime::{Limits, Plugin};
+use crate::runtime::Limits;
 use crate::store::{Durability, Retry, Settings};
 use crate::telemetry::{Metrics, StoreGauge, StoreState};
 use crate::time::Timestamp;
-use handle::Message;
+use handle::{Mailbox, Message};
 use life::Life;
 
 /// Between attempts to use a journal that failed, or after a mistake of ours. Short at first, since a full disk is often
@@ -54,12 +55,13 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
 }
 
-/// One store, as configured.
+/// One store, as configured. Two that are equal are one configuration.
+#[derive(PartialEq)]
 pub struct StoreSpec {
     /// Its id.
     pub id: StoreId,
-    /// Whether it rests.
-    pub paused: bool,
+    /// Why it rests, if it does.
+    pub rest: Option<Arc<str>>,
     /// Where its log is.
     pub source: Source,
     /// What a commit survives.
@@ -73,27 +75,37 @@ pub struct StoreSpec {
 /// A plugin at work in a store.
 #[derive(Clone)]
 pub struct Worker {
-    /// The plugin.
-    pub plugin: Plugin,
+    /// The plugin, in the version that is used there.
+    pub stocked: Arc<Stocked>,
     /// Its config there: JSON text.
     pub config: Arc<str>,
     /// What each run may use.
     pub limits: Limits,
 }
 
+impl PartialEq for Worker {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.stocked, &other.stocked)
+            && self.config == other.config
+            && self.limits == other.limits
+    }
+}
+
 /// The task of one store.
 pub struct StoreActor {
     spec: Arc<StoreSpec>,
     shared: Shared,
-    mailbox: mpsc::Receiver<Message>,
+    mailbox: Mailbox,
     gauge: StoreGauge,
 }
 
 /// How a life of a store's machine ended.
 #[derive(Debug)]
 enum End {
-    /// Begin again at once.
+    /// Begin again at once, or rest if the configuration says so.
     Again,
+    /// Rest: all that was committed is in the log, as somebody wished.
+    Drained,
     /// Everything is finished, as it was told to.
     Stopped,
     /// Begin again after a while.
@@ -102,34 +114,51 @@ enum End {
     Fatal(StoreState, Arc<str>),
 }
 
+/// How a rest ended.
+enum Rested {
+    /// Begin again.
+    Again,
+    /// It was told to stop.
+    Stopped,
+}
+
+impl StoreSpec {
+    /// Whether a store that stopped for good has a new chance under `new`: another version of a plugin mends nothing.
+    fn is_mended_by(&self, new: &Self) -> bool {
+        self.rest != new.rest
+            || self.source != new.source
+            || self.durability != new.durability
+            || self.settings.on_reset != new.settings.on_reset
+            || self.settings.timing != new.settings.timing
+    }
+}
+
 impl StoreActor {
     /// A store that is yet to run, and its mailbox.
-    pub fn new(spec: StoreSpec, shared: Shared) -> (Self, StoreHandle) {
-        let (handle, mailbox) = StoreHandle::new(spec.id.clone());
-        let spec = Arc::new(spec);
+    pub fn new(spec: Arc<StoreSpec>, shared: Shared) -> (Self, StoreHandle) {
+        let (handle, mailbox) = StoreHandle::new(spec.clone());
         let gauge = shared.metrics.store(StoreState::Connecting);
-        (
-            Self {
-                spec,
-                shared,
-                mailbox,
-                gauge,
-            },
-            handle,
-        )
+        let actor = Self {
+            spec,
+            shared,
+            mailbox,
+            gauge,
+        };
+        (actor, handle)
     }
 
     /// Runs the store until it is told to stop. A panic costs the store its machine, and nobody else anything.
     pub async fn run(mut self) {
-        if self.spec.paused {
-            self.rest(StoreState::Paused, None, Timestamp::NEVER).await;
-            return;
-        }
         let mut faults: u32 = 0;
         loop {
             let began = self.shared.clock.now();
-            let life = AssertUnwindSafe(self.life()).catch_unwind().await;
-            let end = life.unwrap_or_else(|panic| End::Fault(panicked(&*panic)));
+            let end = match self.spec.rest.clone() {
+                Some(reason) => End::Fatal(StoreState::Paused, reason),
+                None => {
+                    let life = AssertUnwindSafe(self.life()).catch_unwind().await;
+                    life.unwrap_or_else(|panic| End::Fault(panicked(&*panic)))
+                }
+            };
             let now = self.shared.clock.now();
             let (state, reason, until) = match end {
                 End::Stopped => return,
@@ -143,20 +172,37 @@ impl StoreActor {
                     warn!(store = %self.spec.id, %reason, ?wait, "store failed; begins again");
                     (StoreState::BackingOff, reason, now + wait)
                 }
+                End::Drained => {
+                    let reason = "drained: all that it has committed is in its log";
+                    (StoreState::Paused, reason.into(), Timestamp::NEVER)
+                }
+                End::Fatal(StoreState::Paused, reason) => {
+                    info!(store = %self.spec.id, %reason, "store rests");
+                    (StoreState::Paused, reason, Timestamp::NEVER)
+                }
                 End::Fatal(state, reason) => {
                     error!(store = %self.spec.id, %reason, "store stopped");
                     (state, reason, Timestamp::NEVER)
                 }
             };
-            if self.rest(state, Some(reason), until).await {
-                return;
+            match self.rest(state, reason, until).await {
+                Rested::Again => {}
+                Rested::Stopped => return,
             }
         }
     }
 
     async fn life(&mut self) -> End {
         match self.begin().await {
-            Ok(mut life) => life.run(&mut self.mailbox, &mut self.gauge).await,
+            Ok(mut life) => {
+                let Self {
+                    spec,
+                    mailbox,
+                    gauge,
+                    ..
+                } = self;
+                life.run(spec, mailbox, gauge).await
+            }
             Err(end) => end,
         }
     }
@@ -177,9 +223,19 @@ impl StoreActor {
         let claimed: Result<_, journal::Error> = loop {
             tokio::select! {
                 claimed = &mut claim => break claimed,
-                message = self.mailbox.recv() => match message {
-                    Some(Message::Report(answer)) => drop(answer.send(report.clone())),
-                    Some(Message::Stop) | None => return Err(End::Stopped),
+                message = self.mailbox.next() => match message {
+                    Message::Report(answer) => drop(answer.send(report.clone())),
+                    Message::Reconfigure(spec) => {
+                        let again = self.spec.is_mended_by(&spec);
+                        self.spec = spec;
+                        if again {
+                            return Err(End::Again);
+                        }
+                    }
+                    Message::Drain { answer, .. } => {
+                        drop(answer.send(Err("it is only just beginning; try again".to_owned())));
+                    }
+                    Message::Stop { .. } => return Err(End::Stopped),
                 },
             }
         };
@@ -192,25 +248,30 @@ impl StoreActor {
         ))
     }
 
-    /// Waits until `until`, and answers questions meanwhile. Whether it was told to stop.
-    async fn rest(
-        &mut self,
-        state: StoreState,
-        reason: Option<Arc<str>>,
-        until: Timestamp,
-    ) -> bool {
+    /// Waits until `until`, or until another configuration promises more, and answers questions meanwhile.
+    async fn rest(&mut self, state: StoreState, reason: Arc<str>, until: Timestamp) -> Rested {
         let clock = self.shared.clock;
-        let report = Report::without_machine(state, clock.now(), reason);
+        let report = Report::without_machine(state, clock.now(), Some(reason.clone()));
         self.gauge.set(state);
         let mut rested = std::pin::pin!(clock.sleep_until(until));
         loop {
             tokio::select! {
-                () = &mut rested => return false,
-                message = self.mailbox.recv() => match message {
-                    Some(Message::Report(answer)) => drop(answer.send(report.clone())),
-                    Some(Message::Stop) | None => {
+                () = &mut rested => return Rested::Again,
+                message = self.mailbox.next() => match message {
+                    Message::Report(answer) => drop(answer.send(report.clone())),
+                    Message::Reconfigure(spec) => {
+                        let again = self.spec.is_mended_by(&spec);
+                        self.spec = spec;
+                        if again {
+                            return Rested::Again;
+                        }
+                    }
+                    Message::Drain { answer, .. } => {
+                        drop(answer.send(Err(format!("it is {}: {reason}", state.label()))));
+                    }
+                    Message::Stop { .. } => {
                         info!(store = %self.spec.id, "store stopped");
-                        return true;
+                        return Rested::Stopped;
                     }
                 },
             }

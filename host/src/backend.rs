@@ -199,10 +199,24 @@ impl Backend {
     }
 }
 
+impl PartialEq for Log {
+    /// Whether both are the same log, kept in the same way.
+    fn eq(&self, other: &Self) -> bool {
+        self.store == other.store
+            && self.settings == other.settings
+            && self.writer.same_channel(&other.writer)
+    }
+}
+
 impl Log {
     /// Whose log it is.
     pub fn store(&self) -> &StoreId {
         &self.store
+    }
+
+    /// How it is kept.
+    pub fn settings(&self) -> &LogSettings {
+        &self.settings
     }
 
     /// A client that may do what `rights` say. The file is made if there is none.

@@ -1,15 +1,22 @@
 //! The command line: what can be asked for, and which exit code answers. Each command is a file below.
 
+mod alert;
 mod arenas;
 mod check;
 mod commit;
+mod compile_plugin;
+mod control;
+mod difference;
 mod interrupt;
 mod log_file;
 mod peer;
+mod plugin;
 mod progress;
+mod reload;
 mod serve;
 mod store;
 mod stores;
+mod table;
 mod tail;
 mod unfinished;
 
@@ -45,15 +52,27 @@ enum Command {
     /// Serve the configured stores until told to stop
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Arguments),
-    /// Look at the whole configuration and print every mistake
+    /// Have the running server read its configuration again
+    #[command(after_help = reload::EXAMPLES)]
+    Reload(reload::Arguments),
+    /// Look at the whole configuration and print every mistake, or what a reload would change
     #[command(after_help = check::EXAMPLES)]
     Check(check::Arguments),
-    /// List stores, and move their logs
+    /// List stores, let them rest, and move their logs
     #[command(subcommand)]
     Store(store::Command),
+    /// List plugins and their versions, look into them, and choose which version is used
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Show what the running server thinks that somebody should know
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Show a store's events as they come
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
+    /// Compile a component, as the server has it done
+    #[command(hide = true)]
+    CompilePlugin(compile_plugin::Arguments),
     /// Append an event to a store's log
     #[command(after_help = commit::EXAMPLES)]
     Commit(commit::Arguments),
@@ -104,18 +123,25 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
-    let location = Location::find(arguments.config.as_deref());
-    let environment = Environment::of_process(Path::new(".env"));
+    let given = arguments.config.as_deref();
+    let location = Location::find(given);
+    let dotenv = Path::new(".env");
+    let environment = Environment::of_process(dotenv);
     let done = match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments, &location, &environment),
+        Command::Serve(arguments) => serve::run(&arguments, &location, dotenv),
         Command::Check(arguments) => check::run(
             &arguments,
+            given,
             &location,
             &environment,
             &mut std::io::stdout().lock(),
         ),
+        Command::Reload(arguments) => reload::run(&arguments, &location, &environment),
         Command::Store(command) => store::run(&command, &location, &environment),
+        Command::Plugin(command) => plugin::run(&command, &location, &environment),
+        Command::Alert(command) => alert::run(&command, &location, &environment),
         Command::Tail(arguments) => tail::run(&arguments, &location, &environment),
+        Command::CompilePlugin(arguments) => compile_plugin::run(&arguments),
         Command::Commit(arguments) => commit::run(&arguments, &location, &environment),
     };
     done.unwrap_or_else(|error| fail(&error))

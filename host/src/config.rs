@@ -7,6 +7,8 @@
 //!
 //! `config/README.md` documents every key; a test holds it to the list in `keys`.
 
+mod changes;
+mod diff;
 mod document;
 mod environment;
 mod fields;
@@ -18,17 +20,22 @@ mod problem;
 mod quantity;
 mod read;
 mod secret;
+mod seen;
 mod serving;
+mod source;
 mod types;
 mod variables;
 
 #[cfg(test)]
 mod tests;
 
+pub use changes::Changes;
+pub use diff::Diff;
 pub use environment::Environment;
 pub use files::Location;
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Refused};
 pub use secret::Hidden;
 pub use serving::{Access, Algorithm, Jwt, Limits, Mode, Token};
-pub use types::{Config, PluginConfig, Quota, Server, StoreConfig, Sync};
+pub use source::{Reloaded, Source};
+pub use types::{Config, PluginConfig, Quota, Rollback, Rollout, Server, StoreConfig, Sync};

@@ -1,9 +1,7 @@
 //! The whole host: what is made in which order, and what is stopped in which order.
 
-mod serving;
-
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,36 +9,37 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::actor::{Clock, Shared};
 use crate::backend::{Backend, BackendConfig};
-use crate::catalog::Catalog;
-use crate::config::{Config, Problem};
-use crate::http::{self, Broken, Demo, Kind, Site};
+use crate::catalog::{Catalog, CatalogConfig, CatalogDesk, Compiler, Shelf};
+use crate::config::{Changes, Config, Loaded, Server, Source};
+use crate::control::Control;
+use crate::http::control::Orders;
+use crate::http::sync::Endpoint;
+use crate::http::{self, Demo, Site};
 use crate::journal::{Journal, JournalConfig};
 use crate::runtime::{Engine, EngineSettings};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Parts, Supervisor, addresses};
 use crate::telemetry::Metrics;
 
 /// Stores that open a socket at the same time: enough to start a thousand in seconds, few enough that a backend which
 /// comes back is not run over.
 const OPENINGS_MAX: usize = 64;
 
-/// Serves until SIGTERM or SIGINT.
-///
-/// `problems` are those of single stores, which are shown wherever an operator looks; with `demo`, there is a chat page.
+/// Serves what was loaded from the source until SIGTERM or SIGINT, and follows every change of it meanwhile; with `demo`,
+/// there is a chat page.
 pub fn run(
-    config: &Config,
-    problems: &[Problem],
+    (source, changes): (Source, Changes),
+    loaded: Loaded,
     metrics: Arc<Metrics>,
     demo: Option<Demo>,
 ) -> anyhow::Result<()> {
-    let server = config.server();
-    let data = &server.data;
+    let data = &loaded.config.server().data.clone();
     // Guests compute; everything that must answer at once lives on the other runtime.
     let guests = runtime("guest")?;
     let main = runtime("main")?;
@@ -50,67 +49,140 @@ pub fn run(
     })?;
     let journal = Journal::open(&JournalConfig::new(data.join("journals")))?;
     let backend = Backend::open(&BackendConfig::new(data.join("logs")))?;
-    let shared = Shared {
-        journal: journal.clone(),
-        guests: guests.handle().clone(),
-        openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
-        clock: Clock::start(),
-        metrics: metrics.clone(),
+    let host = Host {
+        control: Control::open(&data.join("control.db"))?,
+        backend: backend.clone(),
+        shared: Shared {
+            journal: journal.clone(),
+            guests: guests.handle().clone(),
+            openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
+            clock: Clock::start(),
+            metrics,
+        },
+        engine,
     };
-    let served = main.block_on(serve(
-        config, problems, metrics, demo, &engine, &backend, &shared,
-    ));
+    let served = main.block_on(host.serve((source, changes), loaded, demo));
     main.block_on(backend.shutdown());
     main.block_on(journal.shutdown());
     guests.shutdown_background();
     served
 }
 
-async fn serve(
-    config: &Config,
-    problems: &[Problem],
-    metrics: Arc<Metrics>,
-    demo: Option<Demo>,
-    engine: &Engine,
-    backend: &Backend,
-    shared: &Shared,
-) -> anyhow::Result<()> {
-    let server = config.server();
-    let mut stop = Stop::new()?;
-    let listener = TcpListener::bind(server.listen)
-        .await
-        .with_context(|| format!("server.listen: cannot listen on {}", server.listen))?;
-    let mut catalog = Catalog::load(engine, &server.plugins).await;
-    let wanted = config.stores().iter().flat_map(|store| &store.plugins);
-    catalog.note_missing(&server.plugins, wanted.map(|plugin| &plugin.name));
-    let (supervisor, unusable) =
-        Supervisor::start(server, config.stores(), &catalog, backend, shared);
-    let sync = serving::endpoint(config, backend, shared.clock, metrics.clone())?;
-    let sync = Arc::new(sync);
-    let site = Site {
-        stores: supervisor.handles(),
-        broken: broken(problems, &unusable, &catalog),
-        metrics,
-        sync: sync.clone(),
-    };
-    let closing = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let address = listener.local_addr()?;
-    let pages = pages(site, demo, address);
-    tasks.spawn(http::serve(listener, pages, closing.clone()));
-    info!(%address, "serving");
+/// What is made before anything is served.
+struct Host {
+    control: Control,
+    backend: Backend,
+    shared: Shared,
+    engine: Engine,
+}
 
-    let signal = stop.wait().await;
-    let grace = server.shutdown_grace;
-    info!(signal, ?grace, "stopping");
-    let finished = tokio::select! {
-        finished = supervisor.stop(grace) => finished,
-        // A second signal from somebody who cannot wait.
-        _ = stop.wait() => false,
-    };
-    sync.close().await;
-    closing.cancel();
-    while tasks.join_next().await.is_some() {}
+impl Host {
+    async fn serve(
+        self,
+        source: (Source, Changes),
+        loaded: Loaded,
+        demo: Option<Demo>,
+    ) -> anyhow::Result<()> {
+        let mut stop = Stop::new()?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let server = loaded.config.server().clone();
+        let listener = TcpListener::bind(server.listen)
+            .await
+            .with_context(|| format!("server.listen: cannot listen on {}", server.listen))?;
+        let socket = server.data.join(http::control::SOCKET);
+        let control = http::control::bind(&socket)
+            .with_context(|| format!("server.data: cannot listen on {}", socket.display()))?;
+        let closing = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let (running, config) = watch::channel(Arc::new(loaded.config.clone()));
+        let (catalog, catalog_desk, shelf) = self.catalog(&server.data, config.clone()).await?;
+        tasks.spawn(catalog.run(closing.clone()));
+        let sync = Arc::new(self.endpoint(&server));
+        let parts = self.parts(source, running, shelf, sync.clone());
+        let (mut supervisor, desk, roster) = Supervisor::start(parts, loaded).await?;
+        let orders = Orders {
+            roster: roster.clone(),
+            desk,
+            catalog: catalog_desk,
+            control: self.control.clone(),
+            clock: self.shared.clock,
+        };
+        tasks.spawn(http::control::serve(control, orders, closing.clone()));
+        let site = Site {
+            roster,
+            metrics: self.shared.metrics.clone(),
+            sync: sync.clone(),
+        };
+        let address = listener.local_addr()?;
+        let pages = pages(site, demo, address);
+        tasks.spawn(http::serve(listener, pages, closing.clone()));
+        info!(%address, "serving");
+
+        let signal = tokio::select! {
+            signal = stop.wait() => signal,
+            never = supervisor.run(&mut hangup) => match never {},
+        };
+        let grace = config.borrow().server().shutdown_grace;
+        info!(signal, ?grace, "stopping");
+        let finished = tokio::select! {
+            finished = supervisor.stop(grace) => finished,
+            // A second signal from somebody who cannot wait.
+            _ = stop.wait() => false,
+        };
+        sync.close().await;
+        closing.cancel();
+        while tasks.join_next().await.is_some() {}
+        tell_end(finished);
+        Ok(())
+    }
+
+    /// Where apps reach the logs that are kept here; none of them yet.
+    fn endpoint(&self, server: &Server) -> Endpoint {
+        let metrics = self.shared.metrics.clone();
+        Endpoint::new(addresses(server), self.shared.clock, metrics)
+    }
+
+    /// What the supervisor works with.
+    fn parts(
+        &self,
+        (source, changes): (Source, Changes),
+        running: watch::Sender<Arc<Config>>,
+        shelf: watch::Receiver<Arc<Shelf>>,
+        endpoint: Arc<Endpoint>,
+    ) -> Parts {
+        Parts {
+            source,
+            changes,
+            running,
+            shelf,
+            control: self.control.clone(),
+            backend: self.backend.clone(),
+            endpoint,
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// The catalog, with everything that configured stores want loaded.
+    async fn catalog(
+        &self,
+        data: &Path,
+        config: watch::Receiver<Arc<Config>>,
+    ) -> anyhow::Result<(Catalog, CatalogDesk, watch::Receiver<Arc<Shelf>>)> {
+        // Not by its name: it may be another version by now, which keeps compiled plugins under other names.
+        let program = PathBuf::from("/proc/self/exe");
+        let settings = CatalogConfig {
+            cache: absolute(&data.join("cache"))?,
+            versions: absolute(&data.join("plugins"))?,
+            compiler: Compiler::Child { program },
+        };
+        let (engine, control) = (self.engine.clone(), self.control.clone());
+        let (clock, metrics) = (self.shared.clock, self.shared.metrics.clone());
+        let catalog = Catalog::open(settings, engine, control, clock, metrics, config).await?;
+        Ok(catalog)
+    }
+}
+
+fn tell_end(finished: bool) {
     if finished {
         info!("stopped");
     } else {
@@ -118,7 +190,6 @@ async fn serve(
             "stopped before everything was finished; it goes on from the journals at the next start"
         );
     }
-    Ok(())
 }
 
 /// All that is answered over HTTP.
@@ -129,32 +200,6 @@ fn pages(site: Site, demo: Option<Demo>, address: SocketAddr) -> Router {
     };
     info!(page = format!("http://{address}/demo/"), "in demo mode");
     pages.merge(demo.router())
-}
-
-/// What could not be started, and why.
-fn broken(
-    problems: &[Problem],
-    unusable: &[(crate::id::StoreId, String)],
-    catalog: &Catalog,
-) -> Arc<[Broken]> {
-    let store = |id: &str, reason: String| Broken {
-        id: id.into(),
-        kind: Kind::Store,
-        reason: reason.into(),
-    };
-    let misconfigured = problems.iter().filter_map(|problem| {
-        let id = problem.store.as_deref()?;
-        Some(store(id, problem.to_string()))
-    });
-    let refused = catalog.refused().iter().map(|refused| Broken {
-        id: refused.path.display().to_string().into(),
-        kind: Kind::Plugin,
-        reason: refused.reason.as_str().into(),
-    });
-    let unusable = unusable
-        .iter()
-        .map(|(id, reason)| store(id.as_str(), reason.clone()));
-    misconfigured.chain(unusable).chain(refused).collect()
 }
 
 fn runtime(name: &str) -> anyhow::Result<Runtime> {

@@ -1,6 +1,7 @@
 //! What the host says over HTTP: of itself whether it lives, whether it is ready, how each store is, and numbers; and to
 //! LiveStore apps what their logs hold.
 
+pub mod control;
 mod demo;
 mod health;
 mod listen;
@@ -13,21 +14,19 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use tokio::sync::watch;
 
-use crate::actor::StoreHandle;
+use crate::supervisor::Roster;
 use crate::telemetry::Metrics;
 
 pub use demo::Demo;
-pub use health::{Broken, Kind};
 pub use listen::serve;
 
 /// What the handlers answer from.
 #[derive(Clone)]
 pub struct Site {
-    /// The stores that were started.
-    pub stores: Arc<[StoreHandle]>,
-    /// The stores and plugins that could not be, each with the reason.
-    pub broken: Arc<[Broken]>,
+    /// What runs at the moment.
+    pub roster: watch::Receiver<Arc<Roster>>,
     /// The numbers.
     pub metrics: Arc<Metrics>,
     /// The logs that are kept here.
@@ -64,7 +63,8 @@ async fn livez() -> &'static str {
 
 /// 200 once no store is in its first attempt any more, else 503 with those that are.
 async fn readyz(State(site): State<Site>) -> Response {
-    let starting = health::starting(&site).await;
+    let roster = site.roster.borrow().clone();
+    let starting = health::starting(&roster).await;
     if starting.is_empty() {
         return "ok\n".into_response();
     }

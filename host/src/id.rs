@@ -23,6 +23,11 @@ pub struct PluginName(Arc<str>);
 #[serde(transparent)]
 pub struct BackendId(Arc<str>);
 
+/// The SHA-256 of a plugin's file: 64 hexadecimal digits in lower case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PluginDigest(Arc<str>);
+
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -34,6 +39,9 @@ pub enum Error {
     /// Not a plugin name.
     #[error("plugin name {0:?}: expected 1 to 64 of `a-z`, `0-9` and `-`, starting with a letter")]
     Plugin(String),
+    /// Not a digest.
+    #[error("digest {0:?}: expected the 64 hexadecimal digits of a SHA-256")]
+    Digest(String),
 }
 
 impl StoreId {
@@ -47,6 +55,21 @@ impl PluginName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl PluginDigest {
+    /// Digits that tell versions apart in a line for people.
+    const SHORT: usize = 12;
+
+    /// All 64 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first digits, for people and for labels.
+    pub fn short(&self) -> &str {
+        &self.0[..Self::SHORT]
     }
 }
 
@@ -86,6 +109,43 @@ impl FromStr for PluginName {
         valid
             .then(|| Self(text.into()))
             .ok_or_else(|| Error::Plugin(text.to_owned()))
+    }
+}
+
+impl FromStr for PluginDigest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let valid = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        valid
+            .then(|| Self(text.to_ascii_lowercase().into()))
+            .ok_or_else(|| Error::Digest(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for PluginDigest {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<PluginDigest> for String {
+    fn from(digest: PluginDigest) -> Self {
+        digest.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for PluginDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PluginDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PluginDigest({})", self.short())
     }
 }
 

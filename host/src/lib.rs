@@ -8,15 +8,17 @@
 //! | 5 | `main`, [`cli`], [`host`] |
 //! | 4 | [`supervisor`], [`http`] |
 //! | 3 | [`actor`], [`catalog`] |
-//! | 2 | [`journal`], [`sync`], [`backend`], [`runtime`], [`config`], [`telemetry`]; below the first, [`sqlite`] |
+//! | 2 | [`journal`], [`sync`], [`backend`], [`runtime`], [`config`], [`control`], [`telemetry`]; below the first, [`sqlite`] and [`watch`] |
 //! | 1 | [`store`] |
-//! | 0 | [`id`], [`event`], [`stamp`], [`time`] |
+//! | 0 | [`act`], [`id`], [`event`], [`stamp`], [`time`] |
 
+pub mod act;
 pub mod actor;
 pub mod backend;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod event;
 pub mod host;
 pub mod http;
@@ -30,3 +32,4 @@ pub mod supervisor;
 pub mod sync;
 pub mod telemetry;
 pub mod time;
+pub mod watch;

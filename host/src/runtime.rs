@@ -9,6 +9,7 @@ mod drafts;
 mod engine;
 mod host;
 mod imports;
+mod inspect;
 mod kv;
 mod limits;
 mod log;
@@ -20,11 +21,12 @@ mod tests;
 mod wasi;
 
 pub use bindings::Level;
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, compile_into_cache};
+pub use inspect::{FileKind, Inspection, inspect};
 pub use kv::{KvPage, KvSource};
 pub use limits::Limits;
 pub use log::LogSink;
-pub use plugin::{Description, Plugin};
+pub use plugin::{Build, Description, Plugin, check_header, digest};
 pub use run::{Call, Ending, RunReport, Usage};
 
 /// Why the engine did not start or a plugin was not loaded. The text does not name the file: the caller knows it.

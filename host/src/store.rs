@@ -4,11 +4,14 @@
 
 mod commit;
 mod effect;
+mod ending;
 mod input;
 mod machine;
 mod outbox;
 mod pulls;
 mod push;
+mod reconfigure;
+mod redrive;
 mod runs;
 mod sabotage;
 mod scan;

@@ -1,194 +1,329 @@
-//! Which stores run: it turns the configuration and the catalog into store tasks, keeps their handles, and stops them.
+//! Which stores run, and how: it turns the configuration, the catalog and what was ordered by hand into store tasks, and
+//! again whenever one of them changes. Stores that a change does not concern never notice it.
 
-use std::collections::BTreeMap;
+mod desk;
+mod reload;
+mod roster;
+mod served;
+mod spec;
+mod wishes;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tracing::{error, info, warn};
 
-use crate::actor::{Shared, Source, StoreActor, StoreHandle, StoreSpec, Worker};
-use crate::backend::{Backend, Log, LogSettings};
-use crate::catalog::Catalog;
-use crate::config::{PluginConfig, Server, StoreConfig, Sync};
-use crate::id::PluginName;
-use crate::runtime::Limits;
-use crate::store::{Settings, SubscriptionSettings};
-use crate::sync::{self, Endpoint};
+pub use desk::{Desk, Followed, OrderError, ReloadOutcome, ReloadReport, Wish};
+pub use roster::{Broken, ConfigState, Listed, Removed, Roster};
+pub use served::addresses;
+pub use spec::log_of;
+
+use crate::actor::{Shared, StoreActor, StoreHandle, StoreSpec};
+use crate::backend::Backend;
+use crate::catalog::Shelf;
+use crate::config::{Changes, Config, Loaded, Problem, Source, StoreConfig};
+use crate::control::{self, Control, OrderKind, StoreOrder};
+use crate::http;
+use crate::id::StoreId;
+use desk::Order;
+use spec::Chosen;
+use wishes::Wished;
 
 /// The running stores.
 pub struct Supervisor {
-    stores: BTreeMap<crate::id::StoreId, StoreHandle>,
+    parts: Parts,
+    /// In force.
+    config: Arc<Config>,
+    state: ConfigState,
+    /// What was told to the log about the configuration.
+    told: Vec<Problem>,
+    orders: BTreeMap<StoreId, StoreOrder>,
+    stores: BTreeMap<StoreId, Running>,
+    /// Stores that a connection cannot even be tried for.
+    unusable: BTreeMap<StoreId, Arc<str>>,
     tasks: JoinSet<()>,
+    ids: HashMap<Id, StoreId>,
+    /// Stores that were told to stop and have not ended.
+    leaving: BTreeSet<StoreId>,
+    /// Orders that take a while.
+    wishes: JoinSet<Wished>,
+    queue: mpsc::Receiver<Order>,
+    roster: watch::Sender<Arc<Roster>>,
 }
 
+/// What a supervisor works with.
+pub struct Parts {
+    /// Where the configuration is read from.
+    pub source: Source,
+    /// Tells when it may differ: from before it was read first.
+    pub changes: Changes,
+    /// Who wants to know what is in force.
+    pub running: watch::Sender<Arc<Config>>,
+    /// What the catalog has.
+    pub shelf: watch::Receiver<Arc<Shelf>>,
+    /// What was ordered by hand.
+    pub control: Control,
+    /// The logs that are kept here.
+    pub backend: Backend,
+    /// Where apps reach them.
+    pub endpoint: Arc<http::sync::Endpoint>,
+    /// For every store.
+    pub shared: Shared,
+}
+
+/// A store that has a task.
+struct Running {
+    handle: StoreHandle,
+    spec: Arc<StoreSpec>,
+    chosen: Vec<Chosen>,
+}
+
+/// What may have changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Changed {
+    /// The catalog only.
+    Catalog,
+    /// Anything.
+    Anything,
+}
+
+/// How long after its grace a store that was told to stop is waited for.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
+
 impl Supervisor {
-    /// Starts every store of `configs` that can be started; the others come back with what is wrong with them.
-    pub fn start(
-        server: &Server,
-        configs: &[StoreConfig],
-        catalog: &Catalog,
-        backend: &Backend,
-        shared: &Shared,
-    ) -> (Self, Vec<(crate::id::StoreId, String)>) {
+    /// Starts every store of `loaded` that can be started, unless somebody ordered otherwise.
+    ///
+    /// # Errors
+    /// What was ordered by hand cannot be read.
+    pub async fn start(
+        mut parts: Parts,
+        loaded: Loaded,
+    ) -> Result<(Self, Desk, watch::Receiver<Arc<Roster>>), control::Error> {
+        let (desk, queue) = Desk::new();
+        let (roster, shown) = watch::channel(Arc::default());
+        parts.changes.also(loaded.files);
         let mut supervisor = Self {
+            config: Arc::new(loaded.config),
+            state: ConfigState {
+                loaded_at: parts.shared.clock.now(),
+                problems: loaded.problems.clone(),
+                ..ConfigState::default()
+            },
+            told: loaded.problems,
+            orders: parts.control.orders().await?,
             stores: BTreeMap::new(),
+            unusable: BTreeMap::new(),
             tasks: JoinSet::new(),
+            ids: HashMap::new(),
+            leaving: BTreeSet::new(),
+            wishes: JoinSet::new(),
+            queue,
+            roster,
+            parts,
         };
-        let mut broken = Vec::new();
-        for config in configs {
-            match spec(server, config, catalog, backend) {
-                Ok(spec) => supervisor.start_store(spec, shared),
-                Err(error) => broken.push((config.id.clone(), error.to_string())),
-            }
-        }
+        supervisor.reconcile(Changed::Anything);
+        let metrics = &supervisor.parts.shared.metrics;
+        metrics.config_loaded(supervisor.state.problems.len(), supervisor.state.loaded_at);
         info!(
             stores = supervisor.stores.len(),
-            broken = broken.len(),
+            broken = supervisor.unusable.len(),
             "stores started"
         );
-        (supervisor, broken)
+        Ok((supervisor, desk, shown))
     }
 
-    fn start_store(&mut self, spec: StoreSpec, shared: &Shared) {
-        let (actor, handle) = StoreActor::new(spec, shared.clone());
-        self.stores.insert(handle.id().clone(), handle);
-        self.tasks.spawn(actor.run());
+    /// Follows every change, until it is dropped. `hangup` is SIGHUP.
+    pub async fn run(&mut self, hangup: &mut Signal) -> Infallible {
+        loop {
+            // All are cancel-safe: queues, and watches that are looked at again.
+            tokio::select! {
+                order = self.queue.recv() => match order {
+                    Some(order) => self.on_order(order).await,
+                    // Nobody can order anything any more: everything else goes on.
+                    None => std::future::pending().await,
+                },
+                () = self.parts.changes.next() => {
+                    self.reload().await;
+                }
+                _ = hangup.recv() => {
+                    info!("SIGHUP: reading the configuration again");
+                    self.reload().await;
+                }
+                Ok(()) = self.parts.shelf.changed() => self.reconcile(Changed::Catalog),
+                Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended.map(|(id, ())| id)),
+                Some(wished) = self.wishes.join_next() => match wished {
+                    Ok(wished) => self.on_wished(wished).await,
+                    Err(error) => error!(%error, "an order was not carried to its end"),
+                },
+            }
+        }
     }
 
-    /// The stores' handles, by id.
-    pub fn handles(&self) -> Arc<[StoreHandle]> {
-        self.stores.values().cloned().collect()
+    async fn on_order(&mut self, order: Order) {
+        // Whoever asked may have stopped waiting.
+        match order {
+            Order::Reload(answer) => drop(answer.send(self.reload().await)),
+            Order::Preview { config, answer } => drop(answer.send(self.preview(config).await)),
+            Order::Store {
+                store,
+                wish,
+                act,
+                answer,
+            } => self.on_wish(store, wish, act, answer).await,
+        }
     }
 
     /// Stops every store: what goes on is finished, or given up after `grace`. A store that is given up loses nothing:
     /// it begins again from its journal. Whether all were finished.
     pub async fn stop(mut self, grace: Duration) -> bool {
+        self.wishes.shutdown().await;
         let finish = async {
-            for handle in self.stores.values() {
-                handle.stop().await;
-            }
+            let handles = self.stores.values().map(|running| &running.handle);
+            futures_util::future::join_all(handles.map(|handle| handle.stop(grace))).await;
             while self.tasks.join_next().await.is_some() {}
         };
-        let finished = tokio::time::timeout(grace, finish).await.is_ok();
+        let finished = tokio::time::timeout(grace + STOP_MARGIN, finish)
+            .await
+            .is_ok();
         if !finished {
-            warn!(
-                stores = self.tasks.len(),
-                ?grace,
-                "gave up what was still going on"
-            );
+            let stores = self.tasks.len();
+            warn!(stores, ?grace, "gave up what was still going on");
         }
         self.tasks.shutdown().await;
         finished
     }
-}
 
-/// Puts together what a store's task needs.
-fn spec(
-    server: &Server,
-    config: &StoreConfig,
-    catalog: &Catalog,
-    backend: &Backend,
-) -> Result<StoreSpec, sync::Error> {
-    let settings = Settings {
-        client_id: server.client_id.clone(),
-        subscriptions: config
-            .plugins
-            .iter()
-            .map(|it| subscription(it, catalog))
-            .collect(),
-        on_reset: config.on_reset,
-        limits: machine_limits(&config.sync),
-        timing: config.timing.clone(),
-    };
-    let workers = config
-        .plugins
-        .iter()
-        .filter_map(|it| worker(config, it, catalog))
-        .collect();
-    Ok(StoreSpec {
-        id: config.id.clone(),
-        paused: config.paused,
-        source: source(config, backend)?,
-        durability: config.durability,
-        settings,
-        workers,
-    })
-}
+    /// Has everything run that should, as it should, and nothing else.
+    fn reconcile(&mut self, changed: Changed) {
+        let shelf = self.parts.shelf.borrow_and_update().clone();
+        let config = self.config.clone();
+        if changed == Changed::Anything {
+            self.unusable.clear();
+        }
+        let mut wanted = BTreeSet::new();
+        for store in config.stores() {
+            if !self.is_removed(&store.id) {
+                wanted.insert(&store.id);
+                self.put(store, &shelf, changed);
+            }
+        }
+        let gone = |id: &&StoreId| !wanted.contains(id);
+        let gone: Vec<StoreId> = self.stores.keys().filter(gone).cloned().collect();
+        for id in gone {
+            self.let_go(id);
+        }
+        if changed == Changed::Anything {
+            let backend = &self.parts.backend;
+            let removed = |id: &StoreId| self.is_removed(id);
+            let (addresses, served) = served::served(&config, removed, backend);
+            self.parts.endpoint.apply(addresses, served);
+        }
+        self.publish(&shelf);
+    }
 
-/// What a store's machine may hold and send at once.
-fn machine_limits(sync: &Sync) -> crate::store::Limits {
-    let limits = crate::store::Limits::default();
-    match sync {
-        Sync::Remote(_) => limits,
-        // It appends a push whole or not at all, however many events it has.
-        Sync::Embedded => crate::store::Limits {
-            push_events_max: 100,
-            ..limits
-        },
+    fn is_removed(&self, id: &StoreId) -> bool {
+        let order = self.orders.get(id);
+        order.is_some_and(|order| order.kind == OrderKind::Removed)
+    }
+
+    /// One store runs as it should, unless its last task has yet to end: then it is put when that is over.
+    fn put(&mut self, config: &StoreConfig, shelf: &Shelf, changed: Changed) {
+        let id = &config.id;
+        let chosen = spec::choose(config, shelf);
+        let running = self.stores.get(id);
+        let same = running.is_some_and(|running| is_same(&running.chosen, &chosen));
+        if self.leaving.contains(id) || (changed == Changed::Catalog && same) {
+            return;
+        }
+        let order = self.orders.get(id);
+        let backend = &self.parts.backend;
+        let spec = match spec::spec(self.config.server(), config, &chosen, order, backend) {
+            Ok(spec) => Arc::new(spec),
+            Err(error) => {
+                self.unusable.insert(id.clone(), error.to_string().into());
+                return;
+            }
+        };
+        match self.stores.get_mut(id) {
+            Some(running) => {
+                if running.spec != spec {
+                    running.handle.reconfigure(spec.clone());
+                    running.spec = spec;
+                }
+                running.chosen = chosen;
+            }
+            None => self.launch(spec, chosen),
+        }
+    }
+
+    fn launch(&mut self, spec: Arc<StoreSpec>, chosen: Vec<Chosen>) {
+        let (actor, handle) = StoreActor::new(spec.clone(), self.parts.shared.clone());
+        let id = handle.id().clone();
+        let task = self.tasks.spawn(actor.run());
+        self.ids.insert(task.id(), id.clone());
+        let running = Running {
+            handle,
+            spec,
+            chosen,
+        };
+        self.stores.insert(id, running);
+    }
+
+    /// The store is to stop; its journal stays as it is.
+    fn let_go(&mut self, id: StoreId) {
+        let Some(running) = self.stores.remove(&id) else {
+            return;
+        };
+        let grace = self.config.server().shutdown_grace;
+        info!(store = %id, "store is no longer wanted; it stops, and its journal stays");
+        self.leaving.insert(id);
+        self.wishes.spawn(async move {
+            running.handle.stop(grace).await;
+            Wished::Told
+        });
+    }
+
+    fn on_ended(&mut self, ended: Result<Id, JoinError>) {
+        let task = ended.as_ref().map_or_else(JoinError::id, |id| *id);
+        let Some(id) = self.ids.remove(&task) else {
+            return;
+        };
+        let shelf = self.parts.shelf.borrow().clone();
+        if self.leaving.remove(&id) {
+            // It may be wanted again by now.
+            let config = self.config.clone();
+            let wanted = config.stores().iter().find(|store| store.id == id);
+            if let Some(store) = wanted.filter(|_| !self.is_removed(&id)) {
+                self.put(store, &shelf, Changed::Anything);
+                self.publish(&shelf);
+            }
+            return;
+        }
+        let reason = match ended {
+            Ok(_) => "its task ended without being told to".to_owned(),
+            Err(error) => format!("its task failed: {error}"),
+        };
+        error!(store = %id, %reason, "store stopped; it starts again with the next change of its configuration");
+        self.stores.remove(&id);
+        self.unusable.insert(id, reason.into());
+        self.publish(&shelf);
     }
 }
 
-/// Where the store's log is.
-fn source(config: &StoreConfig, backend: &Backend) -> Result<Source, sync::Error> {
-    let url = match &config.sync {
-        Sync::Remote(url) => url,
-        Sync::Embedded => return Ok(Source::Embedded(log_of(config, backend))),
+/// Whether both are the same versions of the same plugins.
+fn is_same(one: &[Chosen], other: &[Chosen]) -> bool {
+    let same = |((name, one), (other_name, other)): (&Chosen, &Chosen)| {
+        let same_version = match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        name == other_name && same_version
     };
-    let limits = sync::Limits {
-        connect_timeout: config.timing.connect_timeout,
-        ping_period: config.ping_period,
-        ..sync::Limits::default()
-    };
-    let payload = config.payload.as_ref().map(|payload| payload.expose());
-    let endpoint = Endpoint::new(url.as_str(), config.id.clone(), payload, limits)?;
-    Ok(Source::Remote(Arc::new(endpoint)))
-}
-
-/// The log of an embedded store, kept as configured.
-pub fn log_of(config: &StoreConfig, backend: &Backend) -> Log {
-    let settings = LogSettings {
-        durability: config.log_durability,
-        bytes_max: config.limits.log_size,
-    };
-    backend.log(&config.id, settings)
-}
-
-fn subscription(config: &PluginConfig, catalog: &Catalog) -> SubscriptionSettings {
-    let description = catalog.get(&config.name).map(|plugin| plugin.description());
-    let described = description
-        .map(|description| description.history)
-        .unwrap_or_default();
-    SubscriptionSettings {
-        plugin: config.name.clone(),
-        available: description.is_some(),
-        patterns: description
-            .map(|description| description.events.clone())
-            .unwrap_or_default(),
-        own_events: description.is_some_and(|description| description.own_events),
-        history: config.history.unwrap_or(described),
-    }
-}
-
-fn worker(
-    store: &StoreConfig,
-    config: &PluginConfig,
-    catalog: &Catalog,
-) -> Option<(PluginName, Worker)> {
-    let plugin = catalog.get(&config.name)?.clone();
-    let limits = Limits {
-        fuel_per_run: store.quota.fuel_per_run,
-        run_timeout: store.quota.run_timeout,
-        memory_bytes_max: usize::try_from(store.quota.memory).unwrap_or(usize::MAX),
-        ..Limits::default()
-    };
-    let config_json = config.config.expose().to_string().into();
-    Some((
-        config.name.clone(),
-        Worker {
-            plugin,
-            config: config_json,
-            limits,
-        },
-    ))
+    one.len() == other.len() && one.iter().zip(other).all(same)
 }

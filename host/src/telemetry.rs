@@ -5,4 +5,4 @@ mod logging;
 mod metrics;
 
 pub use logging::{Error, LogFormat, init};
-pub use metrics::{Metrics, StoreGauge, StoreState, SyncGauge, SyncPushes, SyncRefused};
+pub use metrics::{Metrics, Reload, StoreGauge, StoreState, SyncGauge, SyncPushes, SyncRefused};

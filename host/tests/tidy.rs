@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module uses its own floor and those below; modules of floor 2 do not even know each
 /// other.
 const FLOORS: [&[&str]; 7] = [
-    &["id", "event", "stamp", "time"],
+    &["act", "id", "event", "stamp", "time"],
     &["store"],
-    // The ground of floor 2: what its SQLite files have in common.
-    &["sqlite"],
+    // The ground of floor 2: what its SQLite files have in common, and folders that are watched.
+    &["sqlite", "watch"],
     &[
         "journal",
         "sync",
         "backend",
         "runtime",
         "config",
+        "control",
         "telemetry",
     ],
     &["actor", "catalog"],

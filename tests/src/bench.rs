@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::backend::Backend;
 
 pub mod backend;
+pub mod living;
 mod load;
 mod subject;
 mod table;

@@ -7,6 +7,7 @@ mod crashes;
 mod differential;
 mod guests;
 mod isolation;
+mod living;
 mod logs;
 mod moving;
 mod network;

@@ -1,10 +1,13 @@
-//! The mailbox of a store: how the rest of the host asks it something or tells it to stop.
+//! The mailbox of a store: how the rest of the host asks it something, gives it another configuration, or tells it to
+//! stop.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::actor::StoreSpec;
 use crate::id::StoreId;
 use crate::store::{SessionStatus, Status};
 use crate::telemetry::StoreState;
@@ -17,19 +20,36 @@ pub(super) const MAILBOX: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running store, from outside.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreHandle {
     id: StoreId,
-    mailbox: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Message>,
+    /// Not a message: whoever changes a configuration never waits for a store, and a store that is busy takes only the
+    /// newest of several.
+    spec: watch::Sender<Arc<StoreSpec>>,
 }
 
-/// What a store is asked.
-#[derive(Debug)]
+/// The store's end of it.
+pub(super) struct Mailbox {
+    messages: mpsc::Receiver<Message>,
+    spec: watch::Receiver<Arc<StoreSpec>>,
+}
+
+/// What a store is told.
 pub(super) enum Message {
     /// How are you?
     Report(oneshot::Sender<Report>),
-    /// Finish what is going on, and end.
-    Stop,
+    /// Be as this says from now on.
+    Reconfigure(Arc<StoreSpec>),
+    /// Take nothing new; rest once all that was committed is in the log.
+    Drain {
+        /// How long that may take; then go on as before.
+        within: Duration,
+        /// Whether it is done, or why not.
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// Finish what is going on, for so long, and end.
+    Stop { grace: Duration },
 }
 
 /// A store as an operator sees it.
@@ -75,10 +95,38 @@ impl Report {
     }
 }
 
+impl Mailbox {
+    /// The next message. Who has lost every handle is told to stop at once. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Message {
+        const STOP: Message = Message::Stop {
+            grace: Duration::ZERO,
+        };
+        tokio::select! {
+            message = self.messages.recv() => message.unwrap_or(STOP),
+            changed = self.spec.changed() => match changed {
+                Ok(()) => Message::Reconfigure(self.spec.borrow_and_update().clone()),
+                Err(_) => STOP,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreHandle({})", self.id)
+    }
+}
+
 impl StoreHandle {
-    pub(super) fn new(id: StoreId) -> (Self, mpsc::Receiver<Message>) {
-        let (mailbox, messages) = mpsc::channel(MAILBOX);
-        (Self { id, mailbox }, messages)
+    pub(super) fn new(spec: Arc<StoreSpec>) -> (Self, Mailbox) {
+        let (sender, messages) = mpsc::channel(MAILBOX);
+        let handle = Self {
+            id: spec.id.clone(),
+            messages: sender,
+            spec: watch::Sender::new(spec),
+        };
+        let spec = handle.spec.subscribe();
+        (handle, Mailbox { messages, spec })
     }
 
     /// The store's id.
@@ -90,15 +138,33 @@ impl StoreHandle {
     pub async fn report(&self) -> Option<Report> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
-            self.mailbox.send(Message::Report(answer)).await.ok()?;
+            self.messages.send(Message::Report(answer)).await.ok()?;
             answered.await.ok()
         };
         tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
     }
 
-    /// Tells the store to finish what is going on and to end. It has ended already if it cannot be told.
-    pub async fn stop(&self) {
-        self.mailbox.send(Message::Stop).await.ok();
+    /// Gives the store another configuration. It takes it as soon as it can, in place if it can.
+    pub fn reconfigure(&self, spec: Arc<StoreSpec>) {
+        self.spec.send_replace(spec);
+    }
+
+    /// Has the store take nothing new, and rest once all that was committed is in its log.
+    ///
+    /// # Errors
+    /// It is not done within `within`, or cannot be; the store goes on as before.
+    pub async fn drain(&self, within: Duration) -> Result<(), String> {
+        let gone = || "the store has ended".to_owned();
+        let (answer, answered) = oneshot::channel();
+        let message = Message::Drain { within, answer };
+        self.messages.send(message).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Tells the store to finish what is going on, for at most so long, and to end. It has ended already if it cannot be
+    /// told.
+    pub async fn stop(&self, grace: Duration) {
+        self.messages.send(Message::Stop { grace }).await.ok();
     }
 }
 

@@ -1,17 +1,19 @@
 //! One life of a store's machine, from its journal to its end: the loop that takes in what happens and carries out what
 //! is wanted.
 
+mod leaving;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::actor::guest::{GuestLog, JournalKv};
-use crate::actor::handle::{Message, Report, state_of};
+use crate::actor::handle::{Mailbox, Message, Report, state_of};
 use crate::actor::link::Link;
 use crate::actor::{End, Shared, StoreSpec, end_of};
+use crate::catalog::Stocked;
 use crate::journal::{self, Confirmation, Lease};
 use crate::runtime::{Call, Ending, RunReport, Usage};
 use crate::stamp::Stamp;
@@ -19,6 +21,7 @@ use crate::store::{
     Commit, Effect, Input, RunOutcome, RunRequest, RunToken, SessionStatus, Snapshot, StoreState,
 };
 use crate::telemetry::StoreGauge;
+use leaving::{Leaving, Towards};
 
 /// The machine and everything it has under way.
 pub(super) struct Life {
@@ -31,9 +34,11 @@ pub(super) struct Life {
     link: Link,
     /// Runs under way; dropping them ends them.
     runs: JoinSet<RunReport>,
-    tokens: HashMap<Id, (RunToken, Stamp)>,
+    tokens: HashMap<Id, (RunToken, Stamp, Arc<Stocked>)>,
     /// What was last told to the log about the session.
     told: Option<SessionStatus>,
+    /// Why this life ends as soon as what runs is finished, if it does.
+    leaving: Option<Leaving>,
 }
 
 impl Life {
@@ -55,13 +60,15 @@ impl Life {
             runs: JoinSet::new(),
             tokens: HashMap::new(),
             told: None,
+            leaving: None,
         }
     }
 
-    /// Lives until the machine, the journal or `Message::Stop` ends it.
+    /// Lives until the machine, the journal or a message ends it. `spec` becomes what the next life is to be.
     pub(super) async fn run(
         &mut self,
-        mailbox: &mut mpsc::Receiver<Message>,
+        spec: &mut Arc<StoreSpec>,
+        mailbox: &mut Mailbox,
         gauge: &mut StoreGauge,
     ) -> End {
         loop {
@@ -70,6 +77,7 @@ impl Life {
             }
             self.tell(gauge);
             let clock = self.shared.clock;
+            let patience_ends = self.patience_ends();
             // Every arm is cancel-safe: a commit and a run are futures that are kept, a socket's input is returned as
             // soon as it is whole, and the rest is tokio's own.
             tokio::select! {
@@ -88,16 +96,38 @@ impl Life {
                     }
                 }
                 Some(ended) = self.runs.join_next_with_id() => self.on_run_ended(ended),
-                message = mailbox.recv() => match message {
-                    Some(Message::Report(answer)) => {
-                        // Whoever asked may have stopped waiting.
-                        answer.send(Report::of(self.machine.status())).ok();
+                message = mailbox.next() => {
+                    if let Message::Reconfigure(new) = &message {
+                        *spec = new.clone();
                     }
-                    Some(Message::Stop) | None => self.machine.handle(Input::Drain, clock.now()),
-                },
+                    self.on_message(message);
+                }
                 () = clock.sleep_until(self.machine.poll_timeout()) => {
                     self.machine.handle_timeout(clock.now());
                 }
+                () = clock.sleep_until(patience_ends) => {
+                    let end = self.leave(false);
+                    return self.end(end).await;
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: Message) {
+        let now = self.shared.clock.now();
+        match message {
+            Message::Report(answer) => {
+                // Whoever asked may have stopped waiting.
+                answer.send(Report::of(self.machine.status())).ok();
+            }
+            Message::Reconfigure(spec) => self.reconfigure(spec, now),
+            Message::Drain { within, answer } => {
+                self.leave_by(Towards::Drained(answer), now + within);
+                self.machine.handle(Input::Drain, now);
+            }
+            Message::Stop { grace } => {
+                self.leave_by(Towards::Stop, now + grace);
+                self.machine.handle(Input::Drain, now);
             }
         }
     }
@@ -142,7 +172,14 @@ impl Life {
                     }
                 }
                 Effect::Run(request) => self.start(*request),
-                Effect::Restart => return Some(End::Again),
+                Effect::Restart => {
+                    let leaves = self.leaving.is_some();
+                    return Some(if leaves {
+                        self.leave(false)
+                    } else {
+                        End::Again
+                    });
+                }
                 Effect::StartOver { backend_id } => {
                     warn!(
                         store = %self.spec.id, backend = ?backend_id,
@@ -150,7 +187,7 @@ impl Life {
                     );
                     return Some(self.start_over().await);
                 }
-                Effect::Drained => return Some(End::Stopped),
+                Effect::Drained => return Some(self.leave(true)),
             }
         }
         None
@@ -207,9 +244,10 @@ impl Life {
             kv: Arc::new(kv),
             log: Arc::new(log),
         };
-        let run = async move { worker.plugin.run(call).await };
+        let stocked = worker.stocked.clone();
+        let run = async move { worker.stocked.plugin.run(call).await };
         let task = self.runs.spawn_on(run, &self.shared.guests);
-        self.tokens.insert(task.id(), (token, stamp));
+        self.tokens.insert(task.id(), (token, stamp, stocked));
     }
 
     /// Something came over the socket.
@@ -242,21 +280,40 @@ impl Life {
                 (error.id(), report)
             }
         };
-        let (token, stamp) = self.tokens.remove(&id).expect("every run was started here");
+        let run = self.tokens.remove(&id);
+        let (token, stamp, stocked) = run.expect("every run was started here");
         let RunReport {
             outcome,
             ending,
             usage,
         } = report;
-        debug!(%store, %stamp, ?ending, fuel = usage.fuel, wall = ?usage.wall, "run ended");
-        if let RunOutcome::Retry { error } | RunOutcome::Reject { error } = &outcome {
-            warn!(%store, %stamp, ending = ending.as_str(), %error, "run failed");
-        }
-        self.shared
-            .metrics
-            .run_finished(&stamp.run.plugin, &outcome, usage.wall, usage.fuel);
+        let build = &stocked.build;
+        let (version, sha256) = (&build.version, build.sha256.short());
+        debug!(%store, %stamp, %version, sha256, ?ending, fuel = usage.fuel, wall = ?usage.wall, "run ended");
+        let failed = match &outcome {
+            RunOutcome::Finished { .. } => false,
+            RunOutcome::Retry { error } | RunOutcome::Reject { error } => {
+                let ending = ending.as_str();
+                warn!(%store, %stamp, %version, sha256, ending, %error, "run failed");
+                true
+            }
+        };
+        stocked.tally.record(failed);
+        let build_told = format!("{version} (sha256 {sha256})");
+        self.shared.metrics.run_finished(
+            &stamp.run.plugin,
+            &build.version,
+            build.sha256.as_str(),
+            &outcome,
+            usage.wall,
+            usage.fuel,
+        );
         self.machine.handle(
-            Input::RunFinished { token, outcome },
+            Input::RunFinished {
+                token,
+                outcome,
+                build: Some(build_told.into()),
+            },
             self.shared.clock.now(),
         );
     }
@@ -292,11 +349,15 @@ impl Life {
         std::mem::replace(&mut self.link, Link::Closed)
             .close()
             .await;
-        if let (End::Stopped, Some(lease)) = (&end, self.lease.take()) {
+        let rests = matches!(end, End::Again) && self.spec.rest.is_some();
+        let over = matches!(end, End::Stopped | End::Drained) || rests;
+        if let Some(lease) = self.lease.take_if(|_| over) {
             if let Err(error) = self.shared.journal.release(lease).await {
                 warn!(store = %self.spec.id, %error, "the journal was not closed in order");
             }
-            info!(store = %self.spec.id, "store stopped");
+            if matches!(end, End::Stopped) {
+                info!(store = %self.spec.id, "store stopped");
+            }
         }
         end
     }

@@ -15,7 +15,7 @@ use crate::sync::{self, Connection, Endpoint};
 use crate::telemetry::StoreState;
 
 /// Where a store's log is.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Source {
     /// At a backend behind a WebSocket.
     Remote(Arc<Endpoint>),

@@ -22,8 +22,8 @@ pub enum Rights {
     ReadWrite,
 }
 
-/// The rules of one store.
-#[derive(Debug, Default)]
+/// The rules of one store. Equal ones let the same clients in.
+#[derive(Debug, Default, PartialEq)]
 pub struct Access {
     tokens: Vec<Token>,
     jwt: Option<Jwt>,
@@ -101,6 +101,7 @@ pub struct BadKey;
 
 /// A token that the operator wrote down. Its hash is kept instead of it: hashes are compared in constant time and have
 /// one length, so that the time tells nothing of either.
+#[derive(PartialEq)]
 struct Token {
     hash: blake3::Hash,
     rights: Rights,
@@ -108,6 +109,8 @@ struct Token {
 
 struct Jwt {
     key: DecodingKey,
+    /// Of the text of the key, because keys themselves cannot be compared.
+    key_hash: blake3::Hash,
     /// Signature and algorithm only: the claims are checked here, against a time that is handed in.
     validation: Validation,
     issuer: Option<String>,
@@ -210,6 +213,7 @@ impl<'a> Credentials<'a> {
 impl Jwt {
     fn new(rules: &JwtRules<'_>) -> Result<Self, BadKey> {
         let key = rules.key.as_bytes();
+        let key_hash = blake3::hash(key);
         let (key, algorithm) = match rules.algorithm {
             Algorithm::Hs256 => (
                 Ok(DecodingKey::from_secret(key)),
@@ -232,6 +236,7 @@ impl Jwt {
         validation.validate_aud = false;
         Ok(Self {
             key: key.map_err(|_| BadKey)?,
+            key_hash,
             validation,
             issuer: rules.issuer.map(str::to_owned),
             audience: rules.audience.map(str::to_owned),
@@ -305,6 +310,26 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, De
     // Times that do not fit are later than any that matters.
     let since_epoch = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     Ok(Some(Timestamp::from_millis(0) + since_epoch))
+}
+
+impl PartialEq for Jwt {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            key: _,
+            key_hash,
+            validation,
+            issuer,
+            audience,
+            store_claim,
+            mode_claim,
+        } = self;
+        *key_hash == other.key_hash
+            && validation.algorithms == other.validation.algorithms
+            && *issuer == other.issuer
+            && *audience == other.audience
+            && *store_claim == other.store_claim
+            && *mode_claim == other.mode_claim
+    }
 }
 
 impl fmt::Debug for Token {

@@ -1,13 +1,19 @@
-//! `quartermaster check`: loads the configuration as a start would, and prints every mistake at once.
+//! `quartermaster check`: loads the configuration as a start would, and prints every mistake at once; or what a server
+//! that runs would do with it.
+
+mod preview;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::EXIT_CONFIG;
+use crate::cli::control::{Client, Running};
+use crate::cli::table::count;
+use crate::cli::{EXIT_CONFIG, Refusal};
 use crate::config::{Environment, Location, Problem, load};
 
 pub(super) const EXAMPLES: &str = "\
@@ -15,8 +21,17 @@ Examples:
   quartermaster check                                   every mistake in config/
   quartermaster check --config /etc/quartermaster       … in another folder
   quartermaster check --json | jq '.problems[].message' … for a script
+  quartermaster check --diff                            what the running server would change
+  quartermaster check --diff=/etc/quartermaster         what config/ would change there, without a server
 
-Exits with 0 if all is well, with 78 if anything is wrong.";
+With --diff nothing is changed; a line is a store that is new (+), gone (-), changed with the keys (~), or that would go on
+as it was because of a mistake (!).
+
+Exit codes:
+  0   all is well; with --diff, and nothing would change
+  1   with --diff: no server, or no answer
+  3   with --diff: something would change
+  78  something is wrong";
 
 /// Arguments of the command.
 #[derive(Debug, clap::Args)]
@@ -24,6 +39,11 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print what a reload would do: to the running server, or to one that runs what is in FOLDER
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true)]
+    diff: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// What is printed.
@@ -41,15 +61,43 @@ struct Report {
     notes: Vec<String>,
 }
 
-/// Checks and prints to `out`.
+/// Checks and prints to `out`. `given` is what --config says.
 pub(super) fn run(
     arguments: &Arguments,
+    given: Option<&Path>,
+    location: &Location,
+    environment: &Environment,
+    out: &mut dyn Write,
+) -> anyhow::Result<ExitCode> {
+    let running = &arguments.running;
+    match &arguments.diff {
+        Some(Some(_)) | None if running.is_named() => {
+            let text = "--data names a running server; it goes with --diff alone".to_owned();
+            Err(Refusal::Usage(text).into())
+        }
+        Some(Some(base)) => {
+            let report = preview::against_folder(base, location, environment)?;
+            preview::print(&report, arguments.json, out)
+        }
+        Some(None) => {
+            let work = async |client: &Client| {
+                let report = preview::against_server(given, client).await?;
+                preview::print(&report, arguments.json, out)
+            };
+            running.ask(location, environment, work)
+        }
+        None => check(arguments.json, location, environment, out),
+    }
+}
+
+fn check(
+    json: bool,
     location: &Location,
     environment: &Environment,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
     let report = Report::of(location, environment);
-    match arguments.json {
+    match json {
         true => {
             serde_json::to_writer_pretty(&mut *out, &report)
                 .context("the report cannot be printed")?;
@@ -93,7 +141,7 @@ impl Report {
         for problem in &self.problems {
             writeln!(out, "{problem}")?;
         }
-        let well = count(self.stores.len(), "store");
+        let well = count(self.stores.len() as u64, "store");
         if self.ok {
             return writeln!(out, "no problems; {well}");
         }
@@ -102,21 +150,16 @@ impl Report {
             .iter()
             .filter_map(|problem| problem.store.as_deref())
             .collect();
-        let problems = count(self.problems.len(), "problem");
-        match self.starts {
-            true => {
-                let broken = broken.into_iter().collect::<Vec<_>>().join(", ");
-                writeln!(out, "{problems}; {well} would run, but not: {broken}")
-            }
-            false => writeln!(out, "{problems}; nothing would start"),
+        let problems = count(self.problems.len() as u64, "problem");
+        let broken = broken.into_iter().collect::<Vec<_>>().join(", ");
+        match (self.starts, self.stores.is_empty()) {
+            (true, false) => writeln!(out, "{problems}; {well} would run, but not: {broken}"),
+            (true, true) => writeln!(
+                out,
+                "{problems}; no store would run; with mistakes: {broken}"
+            ),
+            (false, _) => writeln!(out, "{problems}; nothing would start"),
         }
-    }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
     }
 }
 
@@ -134,12 +177,7 @@ mod tests {
         fs::write(folder.path().join("quartermaster.toml"), main).expect("a file");
         let location = Location::Folder(folder.path().to_owned());
         let mut out = Vec::new();
-        let code = run(
-            &Arguments { json },
-            &location,
-            &Environment::default(),
-            &mut out,
-        );
+        let code = super::check(json, &location, &Environment::default(), &mut out);
         let text = String::from_utf8(out).expect("UTF-8");
         let folder = folder.path().display().to_string();
         let success = code.expect("it was printed") == ExitCode::SUCCESS;
@@ -165,6 +203,36 @@ mod tests {
              1 problem; 1 store would run, but not: shop\n"
         );
         assert!(!success);
+    }
+
+    #[test]
+    fn no_store_at_all_is_told_as_such() {
+        let (text, _) = check(&format!("{GOOD}paused = 1\n"), false);
+        assert!(
+            text.ends_with("\n1 problem; no store would run; with mistakes: desk\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_data_folder_is_named_only_to_ask_its_server() {
+        for diff in [None, Some(Some(PathBuf::from("config")))] {
+            let arguments = Arguments {
+                json: false,
+                diff,
+                running: Running::named(Path::new("data")),
+            };
+            let environment = Environment::default();
+            let refused = run(
+                &arguments,
+                None,
+                &Location::Nowhere,
+                &environment,
+                &mut Vec::new(),
+            );
+            let error = refused.unwrap_err();
+            assert!(matches!(error.downcast_ref(), Some(Refusal::Usage(_))));
+        }
     }
 
     #[test]

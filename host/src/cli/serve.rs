@@ -1,6 +1,6 @@
 //! `quartermaster serve`: runs the host until it is told to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tracing::{info, warn};
 
 use crate::cli::{EXIT_CONFIG, arenas};
-use crate::config::{self, Environment, Location};
+use crate::config::{Changes, Location, Source};
 use crate::host;
 use crate::http::Demo;
 use crate::telemetry::{self, LogFormat, Metrics};
@@ -19,7 +19,9 @@ Examples:
   quartermaster --config /etc/quartermaster serve --log-format json
   QM_LOG=debug quartermaster serve
 
-SIGTERM and SIGINT stop it in order; a second one stops it at once. Nothing is lost either way.";
+Edits of the configuration and files in the plugin folder count at once; nothing has to be restarted. SIGHUP has the
+configuration read again. SIGTERM and SIGINT stop the server in order; a second one stops it at once. Nothing is lost
+either way.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -51,13 +53,16 @@ impl Arguments {
 pub(super) fn run(
     arguments: &Arguments,
     location: &Location,
-    environment: &Environment,
+    dotenv: &Path,
 ) -> anyhow::Result<ExitCode> {
     let demo = arguments.demo()?;
     telemetry::init(arguments.log_format)?;
     arenas::bound();
     raise_file_limit();
-    let loaded = match config::load(location, environment) {
+    let source = Source::new(location.clone(), dotenv.to_owned());
+    // Before it is read, so that an edit during the start is noticed.
+    let changes = Changes::new(source.clone());
+    let loaded = match source.load() {
         Ok(loaded) => loaded,
         Err(refused) => {
             eprintln!("quartermaster: {refused}");
@@ -74,8 +79,8 @@ pub(super) fn run(
         );
     }
     host::run(
-        &loaded.config,
-        &loaded.problems,
+        (source, changes),
+        loaded,
         Arc::new(Metrics::default()),
         demo,
     )?;

@@ -69,7 +69,7 @@ fn unknown(id: &str, config: &Config) -> String {
 }
 
 /// The names most like `id`, the nearest first.
-fn near<'a>(id: &str, known: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn near<'a>(id: &str, known: &[&'a str]) -> Vec<&'a str> {
     let id = id.to_lowercase();
     let mut near: Vec<(f64, &str)> = known
         .iter()

@@ -5,6 +5,7 @@
 //! no key can contain.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use figment::Figment;
@@ -14,6 +15,7 @@ use crate::config::Environment;
 use crate::config::document::{Lines, kind};
 use crate::config::keys::{Key, names_of};
 use crate::config::problem::{Place, Problem, Wrong};
+use crate::config::seen::Seen;
 
 /// What reading needs, and what it leaves behind.
 pub(super) struct Context<'a> {
@@ -29,6 +31,10 @@ pub(super) struct Context<'a> {
     pub(super) store: Option<Arc<str>>,
     /// What was wrong so far.
     pub(super) problems: Vec<Problem>,
+    /// What is worth knowing without being wrong.
+    pub(super) notes: Vec<String>,
+    /// The files with secrets, as they were when they were read, be they there or not.
+    pub(super) files: BTreeMap<PathBuf, Seen>,
 }
 
 /// A table being read.
@@ -53,6 +59,12 @@ impl Context<'_> {
             let place = self.place(value, path);
             self.refuse(&place, path, wrong);
         }
+    }
+
+    /// Records what is worth knowing about the value at `path`.
+    pub(super) fn note(&mut self, value: &Value, path: &str, text: &str) {
+        let place = self.place(value, path);
+        self.notes.push(format!("{place}: {}: {text}", shown(path)));
     }
 
     /// Whether `value` lies below every store, and is not the own word of the one that is read.

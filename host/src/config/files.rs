@@ -46,6 +46,9 @@ pub(super) struct StoreFile {
 /// No hand-written file comes near it, and reading it takes a few milliseconds.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The main file's name in a folder.
+const MAIN_FILE: &str = "quartermaster.toml";
+
 impl Location {
     /// What the operator named, or else `config/`, or else `/etc/quartermaster`.
     pub fn find(given: Option<&Path>) -> Self {
@@ -60,6 +63,24 @@ impl Location {
         }
     }
 
+    /// The main file, be it there or not.
+    pub(super) fn main(&self) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folder) => Some(folder.join(MAIN_FILE)),
+            Self::File(main) => Some(main.clone()),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// The folder of the stores' files, be it there or not.
+    pub(super) fn stores(&self) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folder) => Some(folder.join("stores")),
+            Self::File(main) => Some(main.with_file_name("stores")),
+            Self::Nowhere => None,
+        }
+    }
+
     /// Reads all of it.
     pub(super) fn read(&self) -> Files {
         let mut files = Files {
@@ -68,7 +89,7 @@ impl Location {
         };
         match self {
             Self::Folder(folder) => {
-                let main = folder.join("quartermaster.toml");
+                let main = folder.join(MAIN_FILE);
                 match fs::symlink_metadata(&main) {
                     Err(error) if error.kind() == ErrorKind::NotFound => files
                         .notes

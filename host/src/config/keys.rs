@@ -29,6 +29,8 @@ pub(super) const MAIN: &[Key] = &[
     section("defaults", STORE),
     // Its keys are store ids, each a table with the keys of `STORE`.
     free("stores"),
+    // Its keys are names of plugins, each a table with the keys of `RELEASE`.
+    free("plugins"),
 ];
 
 /// `[server]`.
@@ -41,7 +43,12 @@ pub(super) const SERVER: &[Key] = &[
     text("connections_per_address"),
     text("connects_per_minute"),
     names("trusted_proxies"),
+    text("rollback_failures"),
+    text("rollback_runs"),
 ];
+
+/// `[plugins.<name>]` of the main file: how new versions of a plugin get to the stores.
+pub(super) const RELEASE: &[Key] = &[names("rollout")];
 
 /// `[defaults]`, `[stores.<id>]` and `stores/<id>.toml`.
 pub(super) const STORE: &[Key] = &[
@@ -58,8 +65,8 @@ pub(super) const STORE: &[Key] = &[
     section("limits", LIMITS),
 ];
 
-/// `plugins.<name>`.
-pub(super) const PLUGIN: &[Key] = &[text("history"), free("config")];
+/// `plugins.<name>` of a store.
+pub(super) const PLUGIN: &[Key] = &[text("history"), free("config"), text("sha256")];
 
 /// `quota`.
 pub(super) const QUOTA: &[Key] = &[text("fuel_per_run"), text("memory"), text("run_timeout")];

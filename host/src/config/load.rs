@@ -2,6 +2,7 @@
 //! whom. All of it is looked at before anything is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use figment::Figment;
@@ -14,9 +15,9 @@ use crate::config::keys::{MAIN, SERVER, STORE, STORE_IDS};
 use crate::config::layer::{self, Layer};
 use crate::config::problem::{Place, Problem, Refused, Wrong};
 use crate::config::read;
-use crate::config::types::{Config, Server, StoreConfig};
+use crate::config::types::{Config, Rollout, Server, StoreConfig};
 use crate::config::{Environment, variables};
-use crate::id::StoreId;
+use crate::id::{PluginName, StoreId};
 use crate::store::Durability;
 
 /// A configuration that can be used, if not all of it.
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// What is worth knowing without being wrong.
     pub notes: Vec<String>,
+    /// The files outside of the configuration that were read: those with secrets.
+    pub files: Vec<PathBuf>,
 }
 
 /// A store that something declares.
@@ -60,6 +63,8 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
         defaults: Figment::new(),
         store: None,
         problems: [files.problems, environment.problems().to_vec()].concat(),
+        notes: files.notes,
+        files: BTreeMap::new(),
     };
     // With the main file unreadable, what a store lacks may well be in it.
     let complete = files.main.is_some();
@@ -71,7 +76,8 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
     stores.extend(declared_in_environment(&stores, &mut context));
     variables::apply(&mut stores, &mut context);
 
-    let server = read_main(&mut context);
+    let names: BTreeSet<&str> = stores.iter().map(|store| store.name.as_str()).collect();
+    let (server, rollouts) = read_main(&names, &mut context);
     refuse_collisions(&stores, &mut context);
     if stores.len() > STORES_MAX {
         let text = format!(
@@ -88,28 +94,37 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
         .iter()
         .filter_map(|store| read_store(store, &server, complete, &mut context))
         .collect();
-    finish(server, stores, context.problems, files.notes)
+    finish(Config::new(server, rollouts, stores), context)
 }
 
 /// Leaves out the stores that have a problem.
-fn finish(
-    server: Server,
-    mut stores: Vec<StoreConfig>,
-    mut problems: Vec<Problem>,
-    notes: Vec<String>,
-) -> Result<Loaded, Refused> {
+fn finish(config: Config, context: Context<'_>) -> Result<Loaded, Refused> {
+    let Context {
+        mut problems,
+        notes,
+        files,
+        ..
+    } = context;
     problems.sort();
     problems.dedup();
     if problems.iter().any(|problem| problem.store.is_none()) {
-        return Err(Refused { problems, notes });
+        let data = Some(config.server().data.clone());
+        return Err(Refused {
+            problems,
+            notes,
+            data,
+        });
     }
     let broken: BTreeSet<&str> = problems.iter().filter_map(|p| p.store.as_deref()).collect();
+    let mut stores = config.stores().to_vec();
     stores.retain(|store| !broken.contains(store.id.as_str()));
     stores.sort_by(|one, other| one.id.cmp(&other.id));
+    let server = config.server().clone();
     Ok(Loaded {
-        config: Config::new(server, stores),
+        config: config.with(server, stores),
         problems,
         notes,
+        files: files.into_keys().collect(),
     })
 }
 
@@ -205,7 +220,10 @@ fn declared_in_environment(declared: &[Declared], context: &mut Context<'_>) -> 
 }
 
 /// The process. What holds for all stores is checked here, once, and kept to lie below each.
-fn read_main(context: &mut Context<'_>) -> Server {
+fn read_main(
+    stores: &BTreeSet<&str>,
+    context: &mut Context<'_>,
+) -> (Server, BTreeMap<PluginName, Rollout>) {
     let main = layer::table(&context.layers);
     let fields = Fields::new(&main, "", MAIN, context);
     let server = fields
@@ -214,8 +232,9 @@ fn read_main(context: &mut Context<'_>) -> Server {
     if let Some(fields) = fields.section("defaults", STORE, context) {
         read::store(&fields, context);
     }
+    let rollouts = read::rollouts(&fields, stores, context);
     context.defaults = context.layers.focus("defaults");
-    server.unwrap_or_default()
+    (server.unwrap_or_default(), rollouts)
 }
 
 /// One store; none if it has no id or no backend. Its problems are recorded under its name.

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One mistake in the configuration. Sorted by place: files before variables, then by line.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
     /// Where it stands.
     #[serde(flatten)]
@@ -21,7 +21,7 @@ pub struct Problem {
 }
 
 /// Where something was written.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Place {
     /// In a file.
@@ -45,6 +45,8 @@ pub struct Refused {
     pub problems: Vec<Problem>,
     /// What else is worth knowing.
     pub notes: Vec<String>,
+    /// `server.data`, as far as it could be read: for whoever looks for the server that runs.
+    pub data: Option<std::path::PathBuf>,
 }
 
 /// What is wrong with a value, before its place and key are known.

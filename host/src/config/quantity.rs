@@ -19,6 +19,7 @@ const SIZE: Units = &[
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
 ];
+const PERCENT: Units = &[("%", 1)];
 const COUNT: Units = &[("", 1), ("k", 1000), ("M", 1_000_000), ("G", 1_000_000_000)];
 
 /// A duration of `millis` milliseconds.
@@ -77,6 +78,22 @@ pub(super) fn count(written: &Value, counts: RangeInclusive<u32>) -> Result<u32,
             let expected = format!("a count from {} to {}", counts.start(), counts.end());
             Wrong::expected(expected, found(written))
         })
+}
+
+/// So many of a hundred.
+pub(super) fn percent(written: &Value, percents: RangeInclusive<u8>) -> Result<u8, Wrong> {
+    let wrong = || {
+        let (low, high) = (percents.start(), percents.end());
+        let expected = format!("a percentage from \"{low}%\" to \"{high}%\"");
+        Wrong::expected(expected, found(written))
+    };
+    if let Some(number) = written.to_i128() {
+        return Err(wrong().hint(format_args!("write the unit: \"{number}%\"")));
+    }
+    parse(written, PERCENT)
+        .and_then(|percent| u8::try_from(percent).ok())
+        .filter(|percent| percents.contains(percent))
+        .ok_or_else(wrong)
 }
 
 /// Digits, maybe in groups joined by `_`, and a unit. None if it is anything else or does not fit.
@@ -138,6 +155,18 @@ mod tests {
             assert_eq!(parse(&written.into(), DURATION), worth, "{written:?}");
         }
         for (written, worth) in [
+            ("0%", Some(0)),
+            ("50%", Some(50)),
+            ("101%", None),
+            ("300%", None),
+            ("50", None),
+            ("-1%", None),
+            ("1.5%", None),
+            ("%", None),
+        ] {
+            assert_eq!(percent(&written.into(), 0..=100).ok(), worth, "{written:?}");
+        }
+        for (written, worth) in [
             ("200M", 200_000_000),
             ("5k", 5000),
             ("7", 7),
@@ -191,6 +220,12 @@ mod tests {
         assert_eq!(
             message(count(&"many".into(), 0..=10).err()).as_deref(),
             Some("expected a count from 0 to 10, found \"many\"")
+        );
+        assert_eq!(
+            message(percent(&50.into(), 1..=100).err()).as_deref(),
+            Some(
+                "expected a percentage from \"1%\" to \"100%\", found 50; write the unit: \"50%\""
+            )
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The meaning of each key: its type, its bounds, and what is said about a value outside of them.
 
 mod access;
+mod release;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -19,10 +20,12 @@ use crate::config::quantity::{count, duration, positive, size};
 use crate::config::secret::{self, Hidden, is_secret_name};
 use crate::config::serving::Limits;
 use crate::config::types::{PluginConfig, Quota, Server, Sync};
-use crate::id::PluginName;
+use crate::id::{PluginDigest, PluginName};
 use crate::store::{Durability, History, OnReset, Retry, Timing};
 
 use access::AccessValues;
+
+pub(super) use release::rollouts;
 
 /// Everything about a store but its id; what is not written anywhere has its default.
 #[derive(Clone, Default)]
@@ -71,6 +74,7 @@ pub(super) fn server(fields: &Fields<'_>, context: &mut Context<'_>) -> Server {
         let path = fields.path("trusted_proxies");
         server.trusted_proxies = list(value, &path, expected, context, address);
     }
+    release::rollback(fields, &mut server.rollback, context);
     server
 }
 
@@ -224,6 +228,7 @@ fn plugin(
     };
     let mut plugin = PluginConfig::plain(name);
     plugin.history = fields.read("history", context, history);
+    plugin.sha256 = fields.read("sha256", context, digest);
     if let Some(value) = fields.get("config") {
         plugin.config = secret::resolve(value, &fields.path("config"), context)?;
     }
@@ -234,6 +239,16 @@ fn plugin_name(value: &Value) -> Result<PluginName, Wrong> {
     let name = text(value, "a plugin's name such as \"echo\"")?;
     name.parse()
         .map_err(|error: crate::id::Error| Wrong::new(error.to_string()))
+}
+
+fn digest(value: &Value) -> Result<PluginDigest, Wrong> {
+    let expected = "the 64 hexadecimal digits of a SHA-256";
+    let wrong = || {
+        let hint = "they are what `quartermaster plugin list` or sha256sum shows";
+        Wrong::expected(expected, found(value)).hint(hint)
+    };
+    let text = value.as_str().ok_or_else(wrong)?;
+    text.parse().map_err(|_| wrong())
 }
 
 fn listen(value: &Value) -> Result<SocketAddr, Wrong> {
@@ -349,6 +364,7 @@ impl PluginConfig {
     fn plain(name: PluginName) -> Self {
         Self {
             name,
+            sha256: None,
             history: None,
             config: Hidden::new(serde_json::Value::Object(Map::new())),
         }

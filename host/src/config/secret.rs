@@ -11,6 +11,7 @@ use crate::config::document::kind;
 use crate::config::fields::{Context, item, join};
 use crate::config::files;
 use crate::config::problem::Wrong;
+use crate::config::seen::Seen;
 
 /// JSON that may hold secrets. `Debug` does not show it, and there is no `Display`.
 #[derive(Clone, PartialEq)]
@@ -101,12 +102,12 @@ fn json(
 }
 
 /// The text itself, or what it refers to.
-fn resolve_text(text: &str, secret: bool, context: &Context<'_>) -> Result<String, Wrong> {
+fn resolve_text(text: &str, secret: bool, context: &mut Context<'_>) -> Result<String, Wrong> {
     if let Some(name) = text.strip_prefix("env:") {
         return from_variable(name, context);
     }
     if let Some(path) = text.strip_prefix("file:") {
-        return from_file(path);
+        return from_file(path, context);
     }
     if secret {
         return Err(Wrong::new("a secret stands here in clear").hint(
@@ -136,12 +137,15 @@ fn from_variable(name: &str, context: &Context<'_>) -> Result<String, Wrong> {
     }
 }
 
-fn from_file(path: &str) -> Result<String, Wrong> {
+fn from_file(path: &str, context: &mut Context<'_>) -> Result<String, Wrong> {
     if !Path::new(path).is_absolute() {
         return Err(Wrong::new(
             "expected file: and an absolute path, such as \"file:/run/secrets/shop\"",
         ));
     }
+    // Looked at before it is read, so that what comes between is noticed. The first of many readings is kept.
+    let seen = || Seen::of(Path::new(path));
+    context.files.entry(path.into()).or_insert_with(seen);
     let text = files::read(Path::new(path), &path.into())
         .map_err(|problem| Wrong::new(format!("{path}: {}", problem.message)))?;
     // Editors and `echo` end a file with a line break that belongs to no secret.

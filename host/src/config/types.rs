@@ -1,5 +1,6 @@
 //! The configuration as values: complete, checked, secrets in place. No text of a file is left in here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use url::Url;
 
 use crate::config::Hidden;
 use crate::config::serving::{Access, Limits};
-use crate::id::{PluginName, StoreId};
+use crate::id::{PluginDigest, PluginName, StoreId};
 use crate::store::{Durability, History, OnReset, Timing};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     server: Server,
+    rollouts: BTreeMap<PluginName, Rollout>,
     stores: Vec<StoreConfig>,
 }
 
@@ -38,6 +40,27 @@ pub struct Server {
     pub connects_per_minute: u32,
     /// Peers whose word on where a request came from is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// When a new version of a plugin is taken back without being asked.
+    pub rollback: Rollback,
+}
+
+/// When a new version of a plugin is taken back by itself: it has run often enough to be judged, and fails much more often
+/// than the version before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollback {
+    /// Percent of its runs that must have failed; none for never.
+    pub failures_percent: Option<u8>,
+    /// Runs before it is judged.
+    pub runs_min: u32,
+}
+
+/// Which stores get a new version of a plugin first; the others get it once it is promoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rollout {
+    /// These.
+    Stores(BTreeSet<StoreId>),
+    /// So many of a hundred, always the same ones.
+    Percent(u8),
 }
 
 /// One store.
@@ -91,6 +114,8 @@ impl StoreConfig {
 pub struct PluginConfig {
     /// The plugin: the name of its file without `.wasm`.
     pub name: PluginName,
+    /// The one version that works here, if not what the catalog chooses.
+    pub sha256: Option<PluginDigest>,
     /// What the past means to it, if not what it says itself.
     pub history: Option<History>,
     /// What each of its runs is given: a JSON object, empty unless configured.
@@ -110,13 +135,40 @@ pub struct Quota {
 
 impl Config {
     /// Puts together what `load` has checked.
-    pub(super) fn new(server: Server, stores: Vec<StoreConfig>) -> Self {
-        Self { server, stores }
+    pub(super) fn new(
+        server: Server,
+        rollouts: BTreeMap<PluginName, Rollout>,
+        stores: Vec<StoreConfig>,
+    ) -> Self {
+        Self {
+            server,
+            rollouts,
+            stores,
+        }
+    }
+
+    /// The same with another process, and other stores: sorted by id.
+    pub(super) fn with(self, server: Server, stores: Vec<StoreConfig>) -> Self {
+        Self {
+            server,
+            stores,
+            ..self
+        }
+    }
+
+    /// All that is said about new versions of plugins.
+    pub(super) fn rollouts(&self) -> &BTreeMap<PluginName, Rollout> {
+        &self.rollouts
     }
 
     /// The process itself.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Which stores get a new version of the plugin first; none for all at once.
+    pub fn rollout(&self, plugin: &PluginName) -> Option<&Rollout> {
+        self.rollouts.get(plugin)
     }
 
     /// The stores that can run, sorted by id; no two ids differ only in case.
@@ -138,6 +190,17 @@ impl Default for Server {
             connections_per_address: 2000,
             connects_per_minute: 6000,
             trusted_proxies: Vec::new(),
+            rollback: Rollback::default(),
+        }
+    }
+}
+
+impl Default for Rollback {
+    /// Half of twenty: no handful of bad events takes a version back, and a broken one is gone before most stores notice.
+    fn default() -> Self {
+        Self {
+            failures_percent: Some(50),
+            runs_min: 20,
         }
     }
 }

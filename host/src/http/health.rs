@@ -1,73 +1,70 @@
 //! `/health`: every store with its state and, if that is not well, the reason and what to do.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::actor::{Report, StoreHandle};
+use crate::actor::Report;
 use crate::http::Site;
 use crate::store::{Status, SubscriptionStatus};
+use crate::supervisor::{Broken, ConfigState, Listed, Roster};
 use crate::telemetry::StoreState;
 use crate::time::Timestamp;
 
-/// A store or plugin that could not be started.
-#[derive(Clone, Debug, Serialize)]
-pub struct Broken {
-    /// Its id or file.
-    pub id: Arc<str>,
-    /// What it is.
-    #[serde(skip)]
-    pub kind: Kind,
-    /// What is wrong with it, and what to do.
-    pub reason: Arc<str>,
-}
-
-/// What can be broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A store whose configuration cannot be used.
-    Store,
-    /// A file of the plugin folder.
-    Plugin,
-}
-
 /// The answer: 200 unless no store can work at all.
 pub(super) async fn health(State(site): State<Site>) -> Response {
-    let reports = reports(&site.stores).await;
+    let roster = site.roster.borrow().clone();
+    let (body, code) = body(&roster).await;
+    (code, Json(body)).into_response()
+}
+
+/// What is said of the whole host, and the status that goes with it.
+pub(super) async fn body(roster: &Roster) -> (Value, StatusCode) {
+    let reports = reports(roster).await;
     let mut stores: Vec<Value> = reports
         .iter()
-        .map(|(id, report)| store(id, report))
+        .map(|(it, report)| store(it, report))
         .collect();
-    let broken = |kind: Kind| site.broken.iter().filter(move |broken| broken.kind == kind);
-    stores.extend(broken(Kind::Store).map(
-        |it| json!({ "id": it.id, "state": StoreState::Stopped.label(), "reason": it.reason }),
-    ));
+    stores.extend(roster.broken.iter().map(broken));
     let well = reports.iter().filter(|(_, report)| is_well(report)).count();
-    let all_well = well == stores.len() && site.broken.is_empty();
-    let status = match (all_well, well) {
+    let mended = roster.config.problems.is_empty() && roster.plugins.is_empty();
+    let status = match (well == stores.len() && mended, well) {
         (true, _) => "healthy",
         (false, 0) => "unhealthy",
         (false, _) => "degraded",
     };
-    let plugins: Vec<&Broken> = broken(Kind::Plugin).collect();
-    let body = json!({ "status": status, "stores": stores, "plugins_refused": plugins });
-    let code = if status == "unhealthy" {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
+    let code = match status {
+        "unhealthy" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
     };
-    (code, Json(body)).into_response()
+    let body = json!({
+        "status": status,
+        "stores": stores,
+        "plugins_refused": roster.plugins,
+        "config": config(&roster.config),
+    });
+    (body, code)
+}
+
+/// One store as in the whole; none if there is no such store.
+pub(super) async fn one(roster: &Roster, id: &str) -> Option<Value> {
+    if let Some(listed) = roster
+        .stores
+        .iter()
+        .find(|it| it.handle.id().as_str() == id)
+    {
+        let report = listed.handle.report().await;
+        return Some(store(listed, &report));
+    }
+    let found = roster.broken.iter().find(|it| &*it.id == id);
+    found.map(broken)
 }
 
 /// The stores that have not come to anything yet.
-pub(super) async fn starting(site: &Site) -> Vec<String> {
-    let reports = reports(&site.stores).await;
+pub(super) async fn starting(roster: &Roster) -> Vec<String> {
     let starts = |report: &Option<Report>| match report {
         Some(report) => matches!(
             report.state,
@@ -75,24 +72,41 @@ pub(super) async fn starting(site: &Site) -> Vec<String> {
         ),
         None => true,
     };
+    let reports = reports(roster).await.into_iter();
     reports
-        .into_iter()
-        .filter(|(_, it)| starts(it))
-        .map(|(id, _)| id.to_string())
+        .filter(|(_, report)| starts(report))
+        .map(|(listed, _)| listed.handle.id().to_string())
         .collect()
 }
 
-async fn reports(stores: &[StoreHandle]) -> Vec<(&str, Option<Report>)> {
-    let report = |handle: &StoreHandle| {
-        let handle = handle.clone();
-        async move { handle.report().await }
-    };
-    let reports = join_all(stores.iter().map(report)).await;
-    stores
-        .iter()
-        .map(|handle| handle.id().as_str())
-        .zip(reports)
-        .collect()
+async fn reports(roster: &Roster) -> Vec<(&Listed, Option<Report>)> {
+    let reports = roster.stores.iter().map(|listed| listed.handle.report());
+    let reports = join_all(reports).await;
+    roster.stores.iter().zip(reports).collect()
+}
+
+fn broken(broken: &Broken) -> Value {
+    let Broken { id, reason } = broken;
+    json!({ "id": id, "state": StoreState::Stopped.label(), "reason": reason })
+}
+
+fn config(state: &ConfigState) -> Value {
+    let ConfigState {
+        loaded_at,
+        changes,
+        problems,
+        refused,
+        kept,
+        restart_needed,
+    } = state;
+    json!({
+        "loaded_at": loaded_at.to_string(),
+        "changes": changes,
+        "problems": problems,
+        "refused": refused,
+        "kept": kept,
+        "restart_needed": restart_needed,
+    })
 }
 
 fn is_well(report: &Option<Report>) -> bool {
@@ -106,16 +120,27 @@ fn is_well(report: &Option<Report>) -> bool {
 }
 
 /// One store, in the contract's names.
-fn store(id: &str, report: &Option<Report>) -> Value {
+fn store(listed: &Listed, report: &Option<Report>) -> Value {
+    let id = listed.handle.id();
     let Some(report) = report else {
         let reason = "the store did not answer; the machine may be overloaded";
         return json!({ "id": id, "state": StoreState::Stopped.label(), "reason": reason });
     };
+    let plugins = listed.plugins.iter().map(|(name, build)| {
+        let version = build.as_ref().map(|build| &build.version);
+        let sha256 = build.as_ref().map(|build| &build.sha256);
+        json!({ "name": name, "version": version, "sha256": sha256 })
+    });
+    let order = listed.order.as_ref();
+    let order = order.map(|act| json!({ "by": act.by, "why": act.why, "at": act.at.to_string() }));
     let mut value = json!({
         "id": id,
         "state": report.state.label(),
         "since": report.since.to_string(),
         "reason": report.reason,
+        "plugins": plugins.collect::<Vec<_>>(),
+        "order": order,
+        "config_problem": listed.problem,
     });
     if let (Some(status), Some(fields)) = (&report.status, value.as_object_mut()) {
         let numbers = json!({

@@ -6,6 +6,8 @@
 mod answer;
 mod connection;
 mod doors;
+mod knocks;
+mod offer;
 mod pace;
 mod peer;
 mod post;
@@ -17,9 +19,8 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -38,7 +39,7 @@ use crate::id::StoreId;
 use crate::telemetry::Metrics;
 use answer::Refusal;
 use doors::{Doors, Place};
-use pace::Pace;
+use offer::{Offer, Open};
 use request::{Transport, Wanted};
 
 pub use peer::Origins;
@@ -50,7 +51,6 @@ pub struct Served {
     access: Access,
     origins: Origins,
     limits: Limits,
-    pace: Pace,
 }
 
 /// How much clients may do with one store.
@@ -95,9 +95,10 @@ struct Patience {
 /// All stores that are served, and everything that clients of them have in common.
 #[derive(Debug)]
 pub struct Endpoint {
-    stores: HashMap<StoreId, Arc<Served>>,
+    /// A lock, because the configuration changes while every request looks here. A request holds it to clone one
+    /// pointer, and a change to put another one there.
+    offer: RwLock<Arc<Offer>>,
     doors: Arc<Doors>,
-    trusted_proxies: Vec<IpAddr>,
     clock: Clock,
     metrics: Arc<Metrics>,
     patience: Patience,
@@ -107,7 +108,7 @@ pub struct Endpoint {
 
 /// Somebody who may come in.
 struct Admitted {
-    served: Arc<Served>,
+    open: Arc<Open>,
     grant: Grant,
     /// Counts it for as long as it stays.
     place: Place,
@@ -141,31 +142,58 @@ impl Served {
             access,
             origins,
             limits,
-            pace: Pace::new(limits.events_per_second),
         }
+    }
+
+    /// Whether `other` lets in the same clients: who is inside of one may as well be inside of the other.
+    fn has_rules_of(&self, other: &Self) -> bool {
+        self.access == other.access && self.origins == other.origins
+    }
+}
+
+impl PartialEq for Served {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            log,
+            access: _,
+            origins: _,
+            limits,
+        } = self;
+        log.store() == other.log.store()
+            && log.settings() == other.log.settings()
+            && self.has_rules_of(other)
+            && *limits == other.limits
     }
 }
 
 impl Endpoint {
-    /// Serves `stores`.
-    pub fn new(
-        stores: impl IntoIterator<Item = Served>,
-        addresses: Addresses,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let stores = stores.into_iter();
+    /// Serves nothing yet.
+    pub fn new(addresses: Addresses, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
-            stores: stores
-                .map(|served| (served.log.store().clone(), Arc::new(served)))
-                .collect(),
-            doors: Arc::new(Doors::new(&addresses, Arc::clone(&metrics))),
-            trusted_proxies: addresses.trusted_proxies,
+            offer: RwLock::new(Arc::new(Offer::nothing(addresses))),
+            doors: Arc::new(Doors::new(Arc::clone(&metrics))),
             clock,
             metrics,
             patience: Patience::default(),
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
+        }
+    }
+
+    /// Serves `stores` from now on, and no others. Who is connected to a store that goes on with the same access rules
+    /// and origins stays, whatever else has changed: new limits are for those who come, and a new pace is for all. The
+    /// clients of other stores that were served before are sent away; they connect again by themselves, with the
+    /// credentials that they have.
+    pub fn apply(&self, addresses: Addresses, stores: Vec<Served>) {
+        // What a panic in here could leave is the offer from before. Compared under the lock: of two changes at once,
+        // the second must follow the first.
+        let mut offer = self.offer.write().unwrap_or_else(PoisonError::into_inner);
+        let (next, over) = offer.followed_by(addresses, stores, &self.closing);
+        *offer = Arc::new(next);
+        drop(offer);
+        // Now whoever is sent away and comes again finds the new rules.
+        for (tenure, leave) in over {
+            tenure.end(leave);
         }
     }
 
@@ -195,14 +223,18 @@ impl Endpoint {
             Err(wrong) => return self.refuse(Refusal::BadRequest(wrong), origin.as_ref()),
         };
         // Before anything that somebody could find out by asking often.
-        let address = peer::address(peer.ip(), &parts.headers, &self.trusted_proxies);
-        if let Err(refusal) = self.doors.knock(address) {
+        let offer = self.offer();
+        let trusted = &offer.addresses.trusted_proxies;
+        let address = peer::address(peer.ip(), &parts.headers, trusted);
+        if let Err(refusal) = offer.knocks.knock(address) {
             return self.refuse(refusal, origin.as_ref());
         }
-        let Some(served) = self.store(&wanted.store) else {
+        let id = wanted.store.parse::<StoreId>().ok();
+        let Some(open) = id.and_then(|id| offer.stores.get(&id)) else {
             let refusal = Refusal::UnknownStore(wanted.store);
             return self.refuse(refusal, origin.as_ref());
         };
+        let served = &open.served;
         let page = peer::origin(&parts.headers);
         if !served.origins.allow(page) {
             // Without the header that lets a page read it: the browser hides the answer.
@@ -214,7 +246,9 @@ impl Endpoint {
         if served.access.is_open() && !peer::is_local(peer.ip(), &parts.headers) {
             return self.refuse(Refusal::NotLocal, origin.as_ref());
         }
-        let answer = match self.admit(address, &parts, &wanted, served).await {
+        let of_address = offer.addresses.connections;
+        let admitted = self.admit(address, of_address, &parts, &wanted, open);
+        let answer = match admitted.await {
             Err(refusal) => Err(refusal),
             Ok(admitted) => match wanted.transport {
                 Transport::WebSocket => self.upgrade(&mut parts, admitted),
@@ -227,33 +261,40 @@ impl Endpoint {
         }
     }
 
-    fn store(&self, name: &str) -> Option<&Arc<Served>> {
-        self.stores.get(&name.parse::<StoreId>().ok()?)
+    /// What is served at this moment.
+    fn offer(&self) -> Arc<Offer> {
+        let offer = self.offer.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&offer)
     }
 
     /// Lets somebody in, or says why not.
     async fn admit(
         &self,
         address: IpAddr,
+        connections_of_address: u32,
         parts: &Parts,
         wanted: &Wanted,
-        served: &Arc<Served>,
+        open: &Arc<Open>,
     ) -> Result<Admitted, Refusal> {
         let credentials = Credentials {
             payload: wanted.payload.as_ref(),
             bearer: request::bearer(&parts.headers),
         };
+        let served = &open.served;
         let store = served.log.store();
         let grant = served.access.admit(store, &credentials, self.clock.now())?;
         wanted.check(parts)?;
-        let place = self.doors.enter(store, address, &served.limits)?;
+        let limits = &served.limits;
+        let place = self
+            .doors
+            .enter(store, address, limits, connections_of_address)?;
         let connected = served.log.connect(grant.rights).await;
         let client = connected.map_err(|error| {
             tracing::warn!(%store, %error, "a client was refused");
             Refusal::Unavailable(error.for_clients())
         })?;
         Ok(Admitted {
-            served: Arc::clone(served),
+            open: Arc::clone(open),
             grant,
             place,
             client,

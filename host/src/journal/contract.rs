@@ -64,6 +64,7 @@ fn failure(attempt: u32) -> Failure {
         attempt,
         at: Timestamp::from_millis(1_700_000_000_000),
         error: "it said: \"no\"\n".into(),
+        build: (attempt == 2).then(|| "1.2.0 (sha256 0123456789ab)".into()),
     }
 }
 

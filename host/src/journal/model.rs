@@ -145,11 +145,18 @@ fn stamps() -> impl Strategy<Value = Stamp> {
 }
 
 fn failures() -> impl Strategy<Value = Vec<Failure>> {
-    let failure = (any::<u32>(), numbers(), texts()).prop_map(|(attempt, at, error)| Failure {
-        attempt,
-        at: Timestamp::from_millis(at),
-        error,
-    });
+    let failure = (
+        any::<u32>(),
+        numbers(),
+        texts(),
+        proptest::option::of(texts()),
+    )
+        .prop_map(|(attempt, at, error, build)| Failure {
+            attempt,
+            at: Timestamp::from_millis(at),
+            error,
+            build,
+        });
     vec(failure, 0..3)
 }
 

@@ -477,3 +477,24 @@ async fn a_restored_backup_fences_the_lease_that_wrote_past_it() {
     );
     journal.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_failure_from_before_versions_were_told_reads_as_one_of_no_version() {
+    let folder = folder_with_shop().await;
+    let raw = Connection::open(folder.path().join("shop.db")).unwrap();
+    let told: String = raw
+        .query_row("SELECT failures FROM subscription", [], |row| row.get(0))
+        .unwrap();
+    drop(raw);
+    // To the letter what hosts wrote before a failure could have a version, and what its checksum was taken of.
+    let before = r#"[{"attempt":1,"at":1700000000000,"error":"it said: \"no\"\n"}]"#;
+    assert_eq!(told, before);
+    let (snapshot, _, letters) = read_everything(folder.path()).await.unwrap();
+    assert_eq!(snapshot.subscriptions[0].failures[0].build, None);
+    let builds: Vec<_> = letters[0]
+        .failures
+        .iter()
+        .map(|it| it.build.as_deref())
+        .collect();
+    assert_eq!(builds, [None, Some("1.2.0 (sha256 0123456789ab)")]);
+}

@@ -2,7 +2,7 @@
 //! long runs give way.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
@@ -16,7 +16,7 @@ use wasmtime::{
 
 use crate::runtime::limits::Limits;
 use crate::runtime::state::State;
-use crate::runtime::{Error, host, wasi};
+use crate::runtime::{Error, host, plugin, wasi};
 
 /// How long a guest computes before it lets other tasks of its thread go on: short for whoever waits for a health check,
 /// long against the cost of a wakeup. A run of 200 million fuel sees a few of these.
@@ -65,6 +65,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
+    cache: Option<Cache>,
     /// A pool that is full answers with an error, so whoever wants an instance waits here.
     instances: Semaphore,
     _ticker: Ticker,
@@ -74,7 +75,8 @@ impl Engine {
     /// Starts an engine and its ticker thread, which ends with the last clone.
     pub fn new(settings: EngineSettings) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
-        let config = config(&settings).map_err(failed)?;
+        let (mut config, cache) = compile_config(settings.cache.as_deref()).map_err(failed)?;
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&settings)));
         let wasmtime = wasmtime::Engine::new(&config).map_err(|error| {
             let instances = settings.instances_max;
             Error::Engine(format!(
@@ -90,9 +92,15 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             wasmtime,
             linker,
+            cache,
             instances: Semaphore::new(instances),
             _ticker: ticker,
         })))
+    }
+
+    /// How many plugins were found in the cache of compiled ones so far, and how many had to be compiled here.
+    pub fn cache_counts(&self) -> (usize, usize) {
+        self.0.cache.as_ref().map_or((0, 0), counts)
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -130,7 +138,30 @@ impl Engine {
     }
 }
 
-fn config(settings: &EngineSettings) -> wasmtime::Result<Config> {
+/// Compiles `bytes` and leaves the result in the cache folder, where an [`Engine`] with the same folder finds it. Whether it
+/// is there; false means that the component is harmless, and the folder cannot be written. It is made to be called in a
+/// process of its own: a component can make the compiler need any amount of time and memory. It blocks.
+///
+/// # Errors
+/// The component is not valid, or the engine cannot start.
+pub fn compile_into_cache(cache: &Path, bytes: &[u8]) -> Result<bool, Error> {
+    let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
+    let (mut config, cache) = compile_config(Some(cache)).map_err(failed)?;
+    // How instances are made is no part of what is compiled; a pool would only reserve address space.
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    let engine = wasmtime::Engine::new(&config).map_err(failed)?;
+    plugin::compile_component(&engine, bytes)?;
+    let (hits, misses) = cache.as_ref().map_or((0, 0), counts);
+    Ok(hits + misses > 0)
+}
+
+/// Entries that were found in the cache, and entries that were written to it.
+fn counts(cache: &Cache) -> (usize, usize) {
+    (cache.cache_hits(), cache.cache_misses())
+}
+
+/// All settings that what is compiled depends on.
+fn compile_config(folder: Option<&Path>) -> wasmtime::Result<(Config, Option<Cache>)> {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -141,14 +172,16 @@ fn config(settings: &EngineSettings) -> wasmtime::Result<Config> {
         // Where WebAssembly leaves a result open, every machine gives the same.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
-        .wasm_memory64(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
-    if let Some(folder) = &settings.cache {
-        let mut cache = CacheConfig::new();
-        cache.with_directory(folder);
-        config.cache(Some(Cache::new(cache)?));
-    }
-    Ok(config)
+        .wasm_memory64(false);
+    let cache = folder
+        .map(|folder| {
+            let mut cache = CacheConfig::new();
+            cache.with_directory(folder);
+            Cache::new(cache)
+        })
+        .transpose()?;
+    config.cache(cache.clone());
+    Ok((config, cache))
 }
 
 /// A pool for `instances_max` instances of the largest kind that the default limits allow.

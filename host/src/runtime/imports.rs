@@ -43,6 +43,13 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Error>
     Ok(())
 }
 
+/// Whether an import is an interface of ours, and which: `store`, `kv` or `log`.
+pub(super) fn grant(import: &str) -> Option<&str> {
+    let interface = import.split('@').next().unwrap_or(import);
+    let name = interface.strip_prefix("quartermaster:plugin/")?;
+    (name != "types").then_some(name)
+}
+
 fn refusal(import: &str) -> Option<String> {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     let offered = OFFERED.iter().any(|offer| match offer.strip_suffix('*') {

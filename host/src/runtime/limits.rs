@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+/// Some hundred times what the largest interpreter takes to start, so that only a busy machine could come near.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What one run may use. The defaults are generous for a plugin that answers an event, and stop a runaway before
 /// anybody else notices it.
 ///
@@ -73,6 +76,7 @@ impl Limits {
     pub(super) fn for_describe() -> Self {
         Self {
             fuel_per_run: 50_000_000,
+            run_timeout: DESCRIBE_TIMEOUT,
             ..Self::default()
         }
     }

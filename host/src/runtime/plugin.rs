@@ -4,10 +4,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use wasmtime::component::Component;
 
-use crate::id::PluginName;
+use crate::id::{PluginDigest, PluginName};
 use crate::runtime::bindings::{RawDescription, RawHistory, World};
 use crate::runtime::limits::Limits;
 use crate::runtime::log::{RunLog, one_line};
@@ -40,12 +42,21 @@ struct Inner {
     world: World<State>,
     name: PluginName,
     description: Description,
-    digest: String,
+    build: Arc<Build>,
     size_bytes: usize,
 }
 
+/// One version of a plugin, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The SHA-256 of its file.
+    pub sha256: PluginDigest,
+    /// What it calls itself.
+    pub version: Arc<str>,
+}
+
 /// What a plugin says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Description {
     /// Its own version, for people.
     pub version: String,
@@ -60,26 +71,46 @@ pub struct Description {
 impl Plugin {
     /// Compiles `bytes`, checks them against the world and asks for the description. Compiling takes from milliseconds to
     /// many seconds of every core, on a thread for blocking work, and cannot be stopped; with a cache, it happens once.
-    pub async fn load(engine: &Engine, name: PluginName, bytes: &[u8]) -> Result<Self, Error> {
-        check_header(bytes)?;
-        let compile = {
-            let (engine, bytes) = (engine.clone(), bytes.to_vec());
-            move || compile(&engine, &bytes)
+    /// The guest's own `describe` computes on such a thread too.
+    pub async fn load(
+        engine: &Engine,
+        name: PluginName,
+        bytes: impl Into<Arc<[u8]>>,
+    ) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        check_header(&bytes)?;
+        let load = {
+            let (engine, runtime) = (engine.clone(), Handle::current());
+            move || {
+                let component = compile_component(engine.wasmtime(), &bytes)?;
+                let world = link(&engine, &component)?;
+                let description = runtime.block_on(describe(&engine, &world))?;
+                Ok(Self::of(&engine, name, world, description, &bytes))
+            }
         };
-        let compiled = tokio::task::spawn_blocking(compile).await;
-        let world = compiled.unwrap_or_else(|_panic| {
-            let text = "it made the compiler panic".to_owned();
-            Err(Error::NotAComponent(text))
-        })?;
-        let description = describe(engine, &world).await?;
-        Ok(Self(Arc::new(Inner {
+        let loaded = tokio::task::spawn_blocking(load).await;
+        loaded.unwrap_or_else(|_panic| Err(panicked()))
+    }
+
+    pub(super) fn of(
+        engine: &Engine,
+        name: PluginName,
+        world: World<State>,
+        description: Description,
+        bytes: &[u8],
+    ) -> Self {
+        let build = Arc::new(Build {
+            sha256: digest(bytes),
+            version: description.version.as_str().into(),
+        });
+        Self(Arc::new(Inner {
             engine: engine.clone(),
             world,
             name,
             description,
-            digest: hex(&Sha256::digest(bytes)),
+            build,
             size_bytes: bytes.len(),
-        })))
+        }))
     }
 
     /// Its name in this host.
@@ -92,9 +123,14 @@ impl Plugin {
         &self.0.description
     }
 
-    /// The SHA-256 of its file, in hexadecimal.
-    pub fn digest(&self) -> &str {
-        &self.0.digest
+    /// The SHA-256 of its file.
+    pub fn digest(&self) -> &PluginDigest {
+        &self.0.build.sha256
+    }
+
+    /// Which version it is.
+    pub fn build(&self) -> &Arc<Build> {
+        &self.0.build
     }
 
     /// Bytes of its file.
@@ -113,11 +149,25 @@ impl Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plugin({}, sha256 {})", self.0.name, self.0.digest)
+        write!(f, "Plugin({}, sha256 {})", self.0.name, self.digest())
     }
 }
 
-fn check_header(bytes: &[u8]) -> Result<(), Error> {
+/// The SHA-256 of a plugin's file.
+pub fn digest(bytes: &[u8]) -> PluginDigest {
+    let digits = Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |digits, byte| {
+            digits + &format!("{byte:02x}")
+        });
+    digits.parse().expect("a SHA-256 has 64 digits")
+}
+
+/// Refuses what cannot be a component, by its size and its first bytes: before anything is started for it.
+///
+/// # Errors
+/// It is too large, a core module, or no WebAssembly at all.
+pub fn check_header(bytes: &[u8]) -> Result<(), Error> {
     let refuse = |text: &str| Err(Error::NotAComponent(text.to_owned()));
     if bytes.len() > FILE_BYTES_MAX {
         return Err(Error::TooLarge {
@@ -138,20 +188,43 @@ fn check_header(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<World<State>, Error> {
-    let shown = |error: wasmtime::Error| one_line(&format!("{error:#}"), ERROR_BYTES_MAX);
-    let component = Component::from_binary(engine.wasmtime(), bytes).map_err(|error| {
-        // Also what is larger than the pool of instances allows.
-        Error::NotAComponent(format!("it cannot be compiled: {}", shown(error)))
-    })?;
-    imports::check(engine, &component)?;
-    let linked = engine.linker().instantiate_pre(&component);
-    linked
-        .and_then(World::new)
-        .map_err(|error| Error::World(shown(error)))
+fn shown(error: &wasmtime::Error) -> String {
+    one_line(&format!("{error:#}"), ERROR_BYTES_MAX)
 }
 
-async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
+/// What is said of a component that is too much even for the compiler.
+pub(super) fn panicked() -> Error {
+    Error::NotAComponent("it made the compiler panic".to_owned())
+}
+
+pub(super) fn compile_component(
+    engine: &wasmtime::Engine,
+    bytes: &[u8],
+) -> Result<Component, Error> {
+    check_header(bytes)?;
+    Component::from_binary(engine, bytes).map_err(|error| {
+        // Also what is larger than the pool of instances allows.
+        let text = shown(&error);
+        let cut = text.contains("unexpected end");
+        let hint = if cut {
+            "; it may not be written to the end"
+        } else {
+            ""
+        };
+        Error::NotAComponent(format!("it cannot be compiled: {text}{hint}"))
+    })
+}
+
+/// Checks a component against the world.
+pub(super) fn link(engine: &Engine, component: &Component) -> Result<World<State>, Error> {
+    imports::check(engine, component)?;
+    let linked = engine.linker().instantiate_pre(component);
+    linked
+        .and_then(World::new)
+        .map_err(|error| Error::World(shown(&error)))
+}
+
+pub(super) async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
     let limits = Limits::for_describe();
     let log = RunLog::new(None, 0);
     let state = State::new(limits, None, log, Timestamp::default(), "describe");
@@ -202,8 +275,4 @@ fn check_description(raw: RawDescription) -> Result<Description, Error> {
             RawHistory::React => History::React,
         },
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

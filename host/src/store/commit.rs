@@ -105,6 +105,9 @@ pub struct Failure {
     pub at: Timestamp,
     /// In one line.
     pub error: Arc<str>,
+    /// Which version of the plugin it was, for people: `1.2.0 (sha256 0123456789ab)`. None if nobody lived to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Arc<str>>,
 }
 
 /// One write to a plugin's kv in a store.

@@ -54,7 +54,8 @@ pub enum Effect {
     Commit(Box<Commit>),
     /// Call a guest; answer `RunFinished`.
     Run(Box<RunRequest>),
-    /// Drop this machine and begin again from the journal: a cursor lies behind the scan.
+    /// Drop this machine and begin again from the journal: a cursor must go behind the scan, or the settings or what
+    /// surrounds the machine are others. Nothing is in flight any more but pushes.
     Restart,
     /// Archive the journal and begin with a fresh one: the backend holds another log.
     StartOver { backend_id: Option<BackendId> },

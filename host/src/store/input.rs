@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::BackendId;
 use crate::stamp::RunId;
-use crate::store::{DeadLetter, Generation, KvWrite, RequestId, RunToken};
+use crate::store::{DeadLetter, Generation, KvWrite, RequestId, RunToken, Settings};
 
 /// Something that happened to a store.
 #[derive(Clone, Debug)]
@@ -44,20 +44,28 @@ pub enum Input {
         request: RequestId,
         answer: PushAnswer,
     },
-    /// A run ended, one way or another.
+    /// A run ended, one way or another. `build` says for people which version of the plugin ran, if one did.
     RunFinished {
         token: RunToken,
         outcome: RunOutcome,
+        build: Option<Arc<str>>,
     },
     /// The commit that was in flight is in the journal.
     Committed,
-    /// Run a dead letter again (read from the journal by the caller).
+    /// Run a dead letter again (read from the journal by the caller). One whose turn has not come when this life ends
+    /// stays dead, and may be asked for again.
     Redrive { letter: Box<DeadLetter> },
     /// Forget a dead letter.
     Discard { run: RunId },
     /// Push parked drafts again.
     Unpark { run: RunId },
-    /// No new runs; say `Effect::Drained` when nothing is left in flight.
+    /// The operator's or a plugin's settings are others. The machine takes them in place if it can; else it ends this life
+    /// as after `Renew`. Whoever sends this begins the next life with the newest settings, whichever way it ended. Equal
+    /// settings change nothing.
+    Reconfigure { settings: Box<Settings> },
+    /// What surrounds the machine is another: say `Effect::Restart` when no run is in flight any more and all is written.
+    Renew,
+    /// No new runs; say `Effect::Drained` when nothing is left in flight. Nothing that is told later changes that.
     Drain,
 }
 

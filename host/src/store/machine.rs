@@ -46,8 +46,8 @@ pub struct StoreState {
 
     /// No new runs, no new connection.
     pub(super) draining: bool,
-    /// The log must be scanned again once all that is decided is written.
-    restart_wanted: bool,
+    /// The next life must begin, once all that is decided is written.
+    pub(super) restart_wanted: bool,
     /// The last effect was given out: this life is over.
     pub(super) halted: bool,
 }
@@ -164,12 +164,20 @@ impl StoreState {
             } => {
                 self.on_push_answered(generation, request, answer, now);
             }
-            Input::RunFinished { token, outcome } => self.on_run_finished(token, outcome, now),
+            Input::RunFinished {
+                token,
+                outcome,
+                build,
+            } => {
+                self.on_run_finished(token, outcome, build, now);
+            }
             Input::Committed => self.staging.confirm(),
             Input::Redrive { letter } => self.on_redrive(*letter),
             Input::Discard { run } => self.on_discard(run, now),
             Input::Unpark { run } => self.on_unpark(&run, now),
-            Input::Drain => self.on_drain(now),
+            Input::Reconfigure { settings } => self.on_reconfigure(*settings, now),
+            Input::Renew => self.on_renew(),
+            Input::Drain => self.on_drain(),
         }
         self.advance(now);
     }
@@ -200,7 +208,7 @@ impl StoreState {
             return Timestamp::NEVER;
         }
         let session = match &self.session {
-            Session::Offline { .. } if self.draining => Timestamp::NEVER,
+            Session::Offline { .. } if self.is_ending() => Timestamp::NEVER,
             Session::Offline { retry_at } => *retry_at,
             Session::Connecting { deadline, .. } => *deadline,
             Session::Open(_) => self.poll_open_timeout(),
@@ -227,9 +235,8 @@ impl StoreState {
             return;
         }
         self.connect_if_due(now);
-        if !self.restart_wanted {
-            self.start_runs(now);
-        }
+        self.start_runs(now);
+        self.give_back_attempts(now);
         self.refill_window(now);
         self.push_next(now);
         self.flush(now);
@@ -237,7 +244,7 @@ impl StoreState {
     }
 
     /// Writes what is due, with the state as it is now.
-    fn flush(&mut self, now: Timestamp) {
+    pub(super) fn flush(&mut self, now: Timestamp) {
         let Some(mut commit) = self.staging.take(now) else {
             return;
         };
@@ -264,46 +271,6 @@ impl StoreState {
             self.staging.write_by(now);
         }
         self.effects.push_back(Effect::Commit(Box::new(commit)));
-    }
-
-    /// Ends this life when that was asked for and nothing is left undone.
-    fn finish(&mut self, now: Timestamp) {
-        if self.restart_wanted && self.staging.is_clean() {
-            self.halted = true;
-            self.effects.push_back(Effect::Restart);
-            return;
-        }
-        let pushing = self.is_live() && self.outbox.waiting() > 0;
-        let running = self.runs() > 0;
-        if !self.draining || pushing || running {
-            return;
-        }
-        if self.staging.is_clean() {
-            self.halted = true;
-            self.effects.push_back(Effect::Drained);
-        } else {
-            self.staging.hasten(now);
-            self.flush(now);
-        }
-    }
-
-    /// Scans the log again from the journal, once all that is decided is written.
-    pub(super) fn restart(&mut self, now: Timestamp) {
-        self.restart_wanted = true;
-        self.staging.write_by(now);
-    }
-
-    fn on_drain(&mut self, now: Timestamp) {
-        self.draining = true;
-        for subscription in &mut self.subscriptions {
-            let attempts = &mut subscription.attempts;
-            if attempts.used == 0 && attempts.reserved == 1 {
-                // Nothing was begun: a clean stop gives back the attempt that was counted ahead.
-                attempts.reserved = 0;
-                subscription.dirty = true;
-                self.staging.write_by(now);
-            }
-        }
     }
 
     pub(super) fn runs(&self) -> usize {

@@ -199,7 +199,7 @@ impl StoreState {
             .subscriptions
             .iter_mut()
             .find(|it| it.settings.plugin == run.plugin);
-        let Some(subscription) = found.filter(|it| it.needs_after().is_some() && !forgetful) else {
+        let Some(subscription) = found.filter(|it| it.hears() && !forgetful) else {
             return;
         };
         if seq > subscription.cursor {

@@ -82,6 +82,10 @@ impl StoreState {
         if !self.is_live() || self.halted || (!in_flight.is_empty() && !pipelined) {
             return;
         }
+        if self.is_restarting() && self.runs() == 0 {
+            // Each push leads to more to be written, and the next life is only waiting for that to end.
+            return;
+        }
         let head = self.scan.head();
         let awaited = self
             .pushing

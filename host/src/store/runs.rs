@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::stamp::{DraftStamp, RunId, Stamp, Trigger};
+use crate::stamp::{DraftStamp, Stamp};
 use crate::store::machine::StoreState;
 use crate::store::sabotage::Sabotage;
 use crate::store::subscription::{Phase, Running, Start};
@@ -15,12 +15,12 @@ impl StoreState {
     pub(super) fn start_runs(&mut self, now: Timestamp) {
         let early =
             self.breaks(Sabotage::RunBeforeHead) || self.breaks(Sabotage::ScanFromLowestCursorOnly);
-        if !(self.is_live() || early) || self.draining {
+        if !(self.is_live() || early) {
             return;
         }
         for index in 0..self.subscriptions.len() {
-            if self.halted || self.outbox.drafts_waiting() >= self.settings.limits.outbox_drafts_max
-            {
+            let full = self.outbox.drafts_waiting() >= self.settings.limits.outbox_drafts_max;
+            if self.halted || self.is_ending() || full {
                 return;
             }
             if self.may_start(index, now) {
@@ -57,7 +57,7 @@ impl StoreState {
             .landed
             .is_beyond_horizon(event.seq)
         {
-            self.restart(now);
+            self.restart();
             return;
         }
         let stamp = self.subscriptions[index].stamp(&event, author.as_ref());
@@ -77,7 +77,7 @@ impl StoreState {
             landed_at_start: landed,
         };
         if let Some(error) = self.too_deep(&running.stamp) {
-            self.subscriptions[index].failed(error, now);
+            self.subscriptions[index].failed(error, None, now);
             self.give_up(index, running, now);
             return;
         }
@@ -105,9 +105,7 @@ impl StoreState {
                 return Some((event.clone(), author));
             }
             let seq = event.seq;
-            let subscription = &mut self.subscriptions[index];
-            subscription.cursor = seq;
-            subscription.dirty = true;
+            self.subscriptions[index].pass_over(seq);
             self.forget_landed(index);
             self.staging
                 .write_by(now + self.settings.timing.flush_delay);
@@ -133,6 +131,7 @@ impl StoreState {
                 attempt: attempts.used,
                 at: now,
                 error,
+                build: None,
             });
         }
     }
@@ -157,37 +156,8 @@ impl StoreState {
         counted
     }
 
-    fn start_redrive(&mut self, index: usize, letter: DeadLetter, now: Timestamp) {
-        let mut stamp = letter.stamp.clone();
-        if self.breaks(Sabotage::RedriveWithNewStamp) {
-            stamp.run.trigger = Trigger::Occurrence {
-                task: "redrive".into(),
-                due: now,
-            };
-        }
-        let reacts = self.breaks(Sabotage::RedriveReacts);
-        let running = Running {
-            token: RunToken(self.tokens_used),
-            stamp,
-            event: letter.event.clone(),
-            mode: if reacts { Mode::Reacting } else { letter.mode },
-            landed_at_start: false,
-            redrive: Some(letter),
-        };
-        let earlier = running
-            .redrive
-            .as_ref()
-            .map_or(0, |letter| letter.failures.len());
-        let attempt = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
-        if let Some(error) = self.too_deep(&running.stamp) {
-            self.on_redrive_finished(index, running, RunOutcome::Reject { error }, now);
-            return;
-        }
-        self.begin(index, running, attempt);
-    }
-
     /// Why a run is not begun, if too many runs led to it.
-    fn too_deep(&self, stamp: &Stamp) -> Option<Arc<str>> {
+    pub(super) fn too_deep(&self, stamp: &Stamp) -> Option<Arc<str>> {
         let depth = stamp.depth;
         if depth <= self.settings.limits.depth_max || self.breaks(Sabotage::NoDepthLimit) {
             return None;
@@ -197,7 +167,7 @@ impl StoreState {
         Some(error.into())
     }
 
-    fn begin(&mut self, index: usize, running: Running, attempt: u32) {
+    pub(super) fn begin(&mut self, index: usize, running: Running, attempt: u32) {
         self.tokens_used += 1;
         let request = RunRequest {
             token: running.token,
@@ -217,7 +187,13 @@ impl StoreState {
     }
 
     /// A run ended. One that this life did not start matches nothing.
-    pub(super) fn on_run_finished(&mut self, token: RunToken, outcome: RunOutcome, now: Timestamp) {
+    pub(super) fn on_run_finished(
+        &mut self,
+        token: RunToken,
+        outcome: RunOutcome,
+        build: Option<Arc<str>>,
+        now: Timestamp,
+    ) {
         let matches = |phase: &Phase| match phase {
             Phase::Running(running) => running.token == token,
             Phase::Idle | Phase::Retrying { .. } => false,
@@ -234,9 +210,10 @@ impl StoreState {
             unreachable!("it was found by its token");
         };
         match running.redrive {
-            Some(_) => self.on_redrive_finished(index, *running, outcome, now),
-            None => self.on_trigger_finished(index, *running, outcome, now),
+            Some(_) => self.on_redrive_finished(index, *running, outcome, build, now),
+            None => self.on_trigger_finished(index, *running, outcome, build, now),
         }
+        self.subscriptions[index].rest_if_parked();
     }
 
     fn on_trigger_finished(
@@ -244,6 +221,7 @@ impl StoreState {
         index: usize,
         running: Running,
         outcome: RunOutcome,
+        build: Option<Arc<str>>,
         now: Timestamp,
     ) {
         match outcome {
@@ -268,7 +246,7 @@ impl StoreState {
                 self.forget_landed(index);
             }
             RunOutcome::Retry { error } => {
-                self.subscriptions[index].failed(error, now);
+                self.subscriptions[index].failed(error, build, now);
                 if self.out_of_attempts(index) {
                     self.give_up(index, running, now);
                     return;
@@ -282,54 +260,10 @@ impl StoreState {
                 subscription.dirty = true;
             }
             RunOutcome::Reject { error } => {
-                self.subscriptions[index].failed(error, now);
+                self.subscriptions[index].failed(error, build, now);
                 self.give_up(index, running, now);
             }
         }
-    }
-
-    fn on_redrive_finished(
-        &mut self,
-        index: usize,
-        running: Running,
-        outcome: RunOutcome,
-        now: Timestamp,
-    ) {
-        let Some(mut letter) = running.redrive else {
-            unreachable!("the caller looked");
-        };
-        let run = letter.stamp.run.clone();
-        let Some(landed) = self.dead_letters.get(&run).copied() else {
-            // Discarded while it ran.
-            return;
-        };
-        self.subscriptions[index].last_run = self.staging.write_by(now);
-        let error = match outcome {
-            RunOutcome::Finished { drafts, kv } => {
-                let plugin = &self.subscriptions[index].settings.plugin;
-                self.staging
-                    .next
-                    .kv
-                    .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
-                if running.mode == Mode::Reacting && landed == Landed::No {
-                    self.enqueue(running.stamp, drafts, now);
-                }
-                self.dead_letters.remove(&run);
-                self.staging.next.dead_letters_removed.push(run);
-                return;
-            }
-            RunOutcome::Retry { error } | RunOutcome::Reject { error } => error,
-        };
-        let attempt = u32::try_from(letter.failures.len())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1);
-        letter.failures.push(Failure {
-            attempt,
-            at: now,
-            error,
-        });
-        letter.landed = landed;
-        self.staging.next.dead_letters.push(letter);
     }
 
     /// The trigger becomes a dead letter, and the next one gets its turn.
@@ -352,39 +286,6 @@ impl StoreState {
             .insert(letter.stamp.run.clone(), letter.landed);
         self.staging.next.dead_letters.push(letter);
         self.forget_landed(index);
-    }
-
-    /// Runs a dead letter again, under the same stamp and in the same mode.
-    pub(super) fn on_redrive(&mut self, letter: DeadLetter) {
-        let plugin = &letter.stamp.run.plugin;
-        let found = self
-            .subscriptions
-            .iter_mut()
-            .find(|it| it.settings.plugin == *plugin);
-        let Some(subscription) = found else {
-            return;
-        };
-        let queued = subscription
-            .redrives
-            .iter()
-            .any(|other| other.stamp.run == letter.stamp.run)
-            || subscription.redriving() == Some(&letter.stamp.run);
-        if self.dead_letters.contains_key(&letter.stamp.run) && !queued {
-            subscription.redrives.push_back(letter);
-        }
-    }
-
-    /// Forgets a dead letter for good.
-    pub(super) fn on_discard(&mut self, run: RunId, now: Timestamp) {
-        if self.dead_letters.remove(&run).is_some() {
-            for subscription in &mut self.subscriptions {
-                subscription
-                    .redrives
-                    .retain(|letter| letter.stamp.run != run);
-            }
-            self.staging.next.dead_letters_removed.push(run);
-            self.staging.write_by(now);
-        }
     }
 
     fn forget_landed(&mut self, index: usize) {

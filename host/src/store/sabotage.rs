@@ -94,12 +94,18 @@ pub(crate) enum Sabotage {
     NoPushTimeout,
     /// A remembered stamp is never forgotten.
     StampNeverForgotten,
+    /// A plugin that is back in the catalog goes on in the life that had left its events and stamps unseen.
+    UnparkWithoutRestart,
+    /// A restart does not wait for the runs in flight.
+    RestartDropsRuns,
+    /// A restart does not give back the attempts that were counted and not begun.
+    RestartKeepsReserved,
 }
 
 #[cfg(test)]
 impl Sabotage {
     /// Every fault, in order.
-    pub(crate) const ALL: [Sabotage; Sabotage::StampNeverForgotten as usize + 1] = [
+    pub(crate) const ALL: [Sabotage; Sabotage::RestartKeepsReserved as usize + 1] = [
         Sabotage::ParentFromServerAhead,
         Sabotage::ParentHopedFor,
         Sabotage::StampsNotScanned,
@@ -144,5 +150,8 @@ impl Sabotage {
         Sabotage::NoDepthLimit,
         Sabotage::NoPushTimeout,
         Sabotage::StampNeverForgotten,
+        Sabotage::UnparkWithoutRestart,
+        Sabotage::RestartDropsRuns,
+        Sabotage::RestartKeepsReserved,
     ];
 }

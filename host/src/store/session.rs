@@ -93,7 +93,7 @@ impl StoreState {
         let Session::Offline { retry_at } = self.session else {
             return;
         };
-        if retry_at > now || self.draining {
+        if retry_at > now || self.is_ending() {
             return;
         }
         self.generations_used += 1;

@@ -1,5 +1,5 @@
-//! What an operator and the plugins say about one store, checked and ready for the machine. Changing it means a new
-//! machine from the journal.
+//! What an operator and the plugins say about one store, checked and ready for the machine. What a change
+//! means to one that lives is in `reconfigure`.
 
 use std::fmt;
 use std::str::FromStr;

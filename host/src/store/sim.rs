@@ -7,6 +7,7 @@
 //! lives it again, step by step. `QM_SIM_WORLDS=100000` visits more worlds of each profile.
 
 mod backend;
+mod change;
 mod chronicle;
 mod guest;
 mod host;
@@ -163,6 +164,11 @@ fn torn_appends() {
 }
 
 #[test]
+fn living() {
+    visit("living", Frugal::No, WORLDS);
+}
+
+#[test]
 fn circles() {
     visit("circles", Frugal::No, WORLDS);
 }
@@ -189,6 +195,8 @@ fn storms_are_storms() {
         "logs wiped",
         "redrives",
         "unparked",
+        "changes while living",
+        "restarts",
     ] {
         assert!(tally.of(what) > 0, "no {what}: {tally}");
     }

@@ -1,5 +1,7 @@
 //! The machine's rules told one by one: inputs in, effects out. The simulation (`sim`) tries them all against each other.
 
+mod living;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,6 +199,7 @@ impl Told {
         self.tell(Input::RunFinished {
             token: request.token,
             outcome,
+            build: Some("1.2.0".into()),
         });
     }
 
@@ -351,6 +354,11 @@ fn a_failing_trigger_becomes_a_dead_letter_after_its_attempts_and_the_next_one_r
         .flat_map(|commit| &commit.dead_letters)
         .collect();
     assert!(matches!(&letters[..], [letter] if letter.failures.len() == 5));
+    let builds = letters[0].failures.iter().map(|it| it.build.as_deref());
+    assert!(
+        builds.into_iter().all(|build| build == Some("1.2.0")),
+        "a dead letter says which version failed"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::event::{Event, SeqNum};
 use crate::stamp::{DraftStamp, RunId, Stamp, Trigger};
 use crate::store::staging::CommitNumber;
 use crate::store::{
-    DeadLetter, Failure, History, Mode, RunToken, SubscriptionRecord, SubscriptionSettings,
+    DeadLetter, Failure, History, Mode, Retry, RunToken, SubscriptionRecord, SubscriptionSettings,
     SubscriptionState, SubscriptionStatus,
 };
 use crate::time::Timestamp;
@@ -66,7 +66,7 @@ pub(super) struct Running {
 }
 
 /// Attempts at the first trigger after the cursor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Attempts {
     /// Begun, in this life or perhaps in an earlier one.
     pub(super) used: u32,
@@ -146,6 +146,25 @@ impl Subscription {
         self.start == Start::Open && ignores
     }
 
+    /// Whether a stamp of this plugin that is found now may matter in this life: a trigger of it may still run, or does.
+    pub(super) fn hears(&self) -> bool {
+        self.needs_after().is_some() || matches!(self.phase, Phase::Running(_))
+    }
+
+    /// Forgets what was found for a plugin that is gone and runs no more. When it is back, the log is scanned again.
+    pub(super) fn rest_if_parked(&mut self) {
+        if !self.settings.available && !matches!(self.phase, Phase::Running(_)) {
+            self.landed = LandedTriggers::default();
+        }
+    }
+
+    /// Waits no longer for the next attempt than `retry` says.
+    pub(super) fn retry_by(&mut self, now: Timestamp, retry: Retry) {
+        if let Phase::Retrying { until } = &mut self.phase {
+            *until = (*until).min(now + retry.delay(self.attempts.used, 0));
+        }
+    }
+
     /// Whether the plugin wants the event.
     pub(super) fn wants(&self, event: &Event, author: Option<&DraftStamp>) -> bool {
         let own = author.is_some_and(|author| author.stamp.run.plugin == self.settings.plugin);
@@ -195,6 +214,17 @@ impl Subscription {
         self.dirty = true;
     }
 
+    /// The plugin does not want the event at `seq`: the cursor passes it.
+    pub(super) fn pass_over(&mut self, seq: SeqNum) {
+        self.cursor = seq;
+        self.dirty = true;
+        // An attempt that failed or was repeated was one at the first event after the cursor, so at this one, and it is no
+        // longer wanted. One that was merely counted may be of the next run before which the host stopped.
+        if self.attempts.used > 1 || !self.attempts.failures.is_empty() {
+            self.attempts = Attempts::default();
+        }
+    }
+
     /// The dead letter that is being run again.
     pub(super) fn redriving(&self) -> Option<&RunId> {
         match &self.phase {
@@ -204,12 +234,13 @@ impl Subscription {
     }
 
     /// Notes how the attempt that just ended failed.
-    pub(super) fn failed(&mut self, error: Arc<str>, now: Timestamp) {
+    pub(super) fn failed(&mut self, error: Arc<str>, build: Option<Arc<str>>, now: Timestamp) {
         let attempt = self.attempts.used;
         self.attempts.failures.push(Failure {
             attempt,
             at: now,
             error,
+            build,
         });
     }
 

@@ -78,6 +78,18 @@ impl Default for Limits {
     }
 }
 
+impl PartialEq for Endpoint {
+    /// Whether a connection to the one is a connection to the other.
+    fn eq(&self, other: &Self) -> bool {
+        let secret = |secret: &SecretString| secret.expose_secret().to_owned();
+        let (url, payload) = (&self.url, self.payload.as_ref());
+        url.expose_secret() == other.url.expose_secret()
+            && payload.map(secret) == other.payload.as_ref().map(secret)
+            && self.store_id == other.store_id
+            && self.limits == other.limits
+    }
+}
+
 impl Endpoint {
     /// Checks `url` (`ws` or `wss`; its path and query are kept) and makes the address that is asked for `store_id`.
     ///

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `qm_stores` | `state` | stores, by what they do now |
 //! | `qm_events_total` | | events scanned in the stores' logs |
-//! | `qm_runs_total` | `plugin`, `outcome` | runs that ended: `finished`, `retry`, `reject` |
+//! | `qm_runs_total` | `plugin`, `version`, `sha256`, `outcome` | runs that ended: `finished`, `retry`, `reject`. `sha256` has the first 12 digits. The last 8 versions of a plugin that ran are there |
 //! | `qm_run_seconds` | `plugin` | how long they took, as a histogram |
 //! | `qm_fuel_total` | `plugin` | fuel that they used |
 //! | `qm_dead_letters_total` | `plugin` | triggers given up |
@@ -17,26 +17,33 @@
 //! | `qm_sync_events_total` | | events that embedded logs took from clients |
 //! | `qm_sync_pushes_total` | `outcome` | pushes of clients answered: as `qm_pushes_total` |
 //! | `qm_sync_slow_readers_total` | | clients sent away because they did not take what was sent to them |
+//! | `qm_config_reloads_total` | `outcome` | how often the configuration was read again: `unchanged`, `applied`, `refused` |
+//! | `qm_config_problems` | | mistakes in the newest configuration; 0 if all of it is in force |
+//! | `qm_config_loaded_timestamp_seconds` | | when the configuration that is in force was loaded, in Unix seconds |
+//! | `qm_plugin_loads_total` | `outcome` | files of plugins that were new or changed: `loaded`, `refused` |
+//! | `qm_plugins_refused` | | plugins that cannot be used at the moment |
+//! | `qm_plugin_rollbacks_total` | | versions of plugins that were taken back because their runs failed |
 //!
 //! `prometheus-client` keeps and renders them, in the OpenMetrics format, which every Prometheus reads.
 
+mod config;
+mod plugins;
 mod sync;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::id::PluginName;
-use crate::store::{PushAnswer, RunOutcome};
+use crate::store::PushAnswer;
+use config::ConfigFamilies;
+use plugins::Plugins;
 use sync::SyncFamilies;
 
+pub use config::Reload;
 pub use sync::{SyncGauge, SyncPushes, SyncRefused};
 
 /// All counters of one process.
@@ -49,9 +56,8 @@ pub struct Metrics {
     pushes: Family<PushLabel, Counter>,
     reconnects: Counter,
     sync: SyncFamilies,
-    families: PluginFamilies,
-    /// A lock, because plugins come and go; it is held for a look-up only, and written once for each plugin.
-    plugins: RwLock<BTreeMap<PluginName, Arc<PluginCounters>>>,
+    config: ConfigFamilies,
+    plugins: Plugins,
 }
 
 /// What a store does now, as far as it is counted; `/health` says more.
@@ -80,26 +86,6 @@ pub struct StoreGauge {
     state: StoreState,
 }
 
-/// What is counted for each plugin, all plugins together.
-#[derive(Debug)]
-struct PluginFamilies {
-    runs: Family<RunLabels, Counter>,
-    seconds: Family<PluginLabel, Histogram, fn() -> Histogram>,
-    fuel: Family<PluginLabel, Counter>,
-    dead_letters: Family<PluginLabel, Counter>,
-}
-
-/// The counters of one plugin.
-#[derive(Debug)]
-struct PluginCounters {
-    finished: Counter,
-    retry: Counter,
-    reject: Counter,
-    seconds: Histogram,
-    fuel: Counter,
-    dead_letters: Counter,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
@@ -109,28 +95,6 @@ struct StateLabel {
 struct PushLabel {
     outcome: &'static str,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RunLabels {
-    plugin: Arc<str>,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PluginLabel {
-    plugin: Arc<str>,
-}
-
-/// Plugins with counters of their own. Far more than a folder of plugins holds, and still a page that is scraped at once.
-const PLUGINS_MAX: usize = 500;
-
-/// The label of all others; no plugin can be called so.
-const OTHER: &str = "_other";
-
-/// From a run that hardly does anything to one at the default limit of 5 seconds.
-const SECONDS_BOUNDS: [f64; 10] = [
-    0.0001, 0.00025, 0.001, 0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0,
-];
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -160,8 +124,8 @@ impl Default for Metrics {
                 "Connections opened after the first of a store",
             ),
             sync: SyncFamilies::new(&mut registry),
-            families: PluginFamilies::new(&mut registry),
-            plugins: RwLock::default(),
+            config: ConfigFamilies::new(&mut registry),
+            plugins: Plugins::new(&mut registry),
             registry,
         }
     }
@@ -186,29 +150,6 @@ impl Metrics {
         self.events.inc_by(events);
     }
 
-    /// A run ended after `wall`, having used `fuel`.
-    pub fn run_finished(
-        &self,
-        plugin: &PluginName,
-        outcome: &RunOutcome,
-        wall: Duration,
-        fuel: u64,
-    ) {
-        let counters = self.of_plugin(plugin);
-        match outcome {
-            RunOutcome::Finished { .. } => counters.finished.inc(),
-            RunOutcome::Retry { .. } => counters.retry.inc(),
-            RunOutcome::Reject { .. } => counters.reject.inc(),
-        };
-        counters.seconds.observe(wall.as_secs_f64());
-        counters.fuel.inc_by(fuel);
-    }
-
-    /// A trigger was given up.
-    pub fn dead_letter(&self, plugin: &PluginName) {
-        self.of_plugin(plugin).dead_letters.inc();
-    }
-
     /// A transaction is in a journal.
     pub fn commit_written(&self) {
         self.commits.inc();
@@ -229,67 +170,6 @@ impl Metrics {
         let mut page = String::new();
         text::encode(&mut page, &self.registry).expect("writing to a String does not fail");
         page
-    }
-
-    fn of_plugin(&self, plugin: &PluginName) -> Arc<PluginCounters> {
-        // A thread that panicked with the lock in hand left nothing half done: an entry is there or not.
-        let known = self.plugins.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counters) = known.get(plugin) {
-            return Arc::clone(counters);
-        }
-        drop(known);
-        let mut known = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < PLUGINS_MAX || known.contains_key(plugin) {
-            let new = || self.families.of(plugin.as_str()).into();
-            Arc::clone(known.entry(plugin.clone()).or_insert_with(new))
-        } else {
-            self.families.of(OTHER).into()
-        }
-    }
-}
-
-impl PluginFamilies {
-    fn new(registry: &mut Registry) -> Self {
-        let families = Self {
-            runs: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS_BOUNDS)),
-            fuel: Family::default(),
-            dead_letters: Family::default(),
-        };
-        registry.register("qm_runs", "Runs, by outcome", families.runs.clone());
-        registry.register(
-            "qm_run_seconds",
-            "How long runs took",
-            families.seconds.clone(),
-        );
-        registry.register("qm_fuel", "Fuel used by runs", families.fuel.clone());
-        registry.register(
-            "qm_dead_letters",
-            "Triggers given up",
-            families.dead_letters.clone(),
-        );
-        families
-    }
-
-    /// The counters of one plugin; from then on all of them are rendered, be they 0.
-    fn of(&self, plugin: &str) -> PluginCounters {
-        let plugin: Arc<str> = plugin.into();
-        let label = PluginLabel {
-            plugin: Arc::clone(&plugin),
-        };
-        let runs = |outcome| {
-            let plugin = Arc::clone(&plugin);
-            self.runs
-                .get_or_create_owned(&RunLabels { plugin, outcome })
-        };
-        PluginCounters {
-            finished: runs("finished"),
-            retry: runs("retry"),
-            reject: runs("reject"),
-            seconds: self.seconds.get_or_create_owned(&label),
-            fuel: self.fuel.get_or_create_owned(&label),
-            dead_letters: self.dead_letters.get_or_create_owned(&label),
-        }
     }
 }
 
@@ -359,14 +239,13 @@ impl Drop for StoreGauge {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn plugin(name: &str) -> PluginName {
-        name.parse().expect("a plugin name")
-    }
+    use super::*;
+    use crate::store::RunOutcome;
 
     #[track_caller]
-    fn assert_lines(metrics: &Metrics, lines: &[&str]) {
+    pub(super) fn assert_lines(metrics: &Metrics, lines: &[&str]) {
         let text = metrics.render();
         for line in lines {
             assert!(
@@ -379,15 +258,6 @@ mod tests {
     #[test]
     fn everything_counted_is_rendered_under_its_name() {
         let metrics = Metrics::default();
-        let finished = RunOutcome::Finished {
-            drafts: Vec::new(),
-            kv: Vec::new(),
-        };
-        let retry = RunOutcome::Retry { error: "no".into() };
-        metrics.run_finished(&plugin("echo"), &finished, Duration::from_micros(100), 10);
-        metrics.run_finished(&plugin("echo"), &finished, Duration::from_micros(101), 20);
-        metrics.run_finished(&plugin("echo"), &retry, Duration::from_secs(7), 30);
-        metrics.dead_letter(&plugin("echo"));
         metrics.events_scanned(5);
         metrics.commit_written();
         metrics.reconnected();
@@ -396,17 +266,6 @@ mod tests {
         assert_lines(
             &metrics,
             &[
-                "qm_runs_total{plugin=\"echo\",outcome=\"finished\"} 2",
-                "qm_runs_total{plugin=\"echo\",outcome=\"retry\"} 1",
-                "qm_runs_total{plugin=\"echo\",outcome=\"reject\"} 0",
-                "qm_fuel_total{plugin=\"echo\"} 60",
-                "qm_dead_letters_total{plugin=\"echo\"} 1",
-                "qm_run_seconds_bucket{le=\"0.0001\",plugin=\"echo\"} 1",
-                "qm_run_seconds_bucket{le=\"0.00025\",plugin=\"echo\"} 2",
-                "qm_run_seconds_bucket{le=\"5.0\",plugin=\"echo\"} 2",
-                "qm_run_seconds_bucket{le=\"+Inf\",plugin=\"echo\"} 3",
-                "qm_run_seconds_sum{plugin=\"echo\"} 7.000201",
-                "qm_run_seconds_count{plugin=\"echo\"} 3",
                 "qm_events_total 5",
                 "qm_commits_total 1",
                 "qm_reconnects_total 1",
@@ -421,7 +280,9 @@ mod tests {
     #[test]
     fn the_table_above_names_every_metric() {
         let metrics = Metrics::default();
-        metrics.dead_letter(&plugin("echo"));
+        let plugin = "echo".parse().expect("a plugin name");
+        let outcome = RunOutcome::Retry { error: "no".into() };
+        metrics.run_finished(&plugin, "1", "", &outcome, Duration::ZERO, 0);
         let text = metrics.render();
         let rendered = text.lines().filter_map(|line| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
@@ -456,23 +317,5 @@ mod tests {
             let line = format!("qm_stores{{state=\"{}\"}} 0", state.label());
             assert_lines(&metrics, &[&line]);
         }
-    }
-
-    #[test]
-    fn plugins_past_the_limit_are_counted_together() {
-        let metrics = Metrics::default();
-        for number in 0..PLUGINS_MAX + 100 {
-            metrics.dead_letter(&plugin(&format!("p{number}")));
-        }
-        metrics.dead_letter(&plugin("p0"));
-        assert_lines(
-            &metrics,
-            &[
-                "qm_dead_letters_total{plugin=\"p0\"} 2",
-                "qm_dead_letters_total{plugin=\"_other\"} 100",
-            ],
-        );
-        let text = metrics.render();
-        assert_eq!(text.matches("qm_fuel_total{").count(), PLUGINS_MAX + 1);
     }
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask bench`: makes release builds, and measures the host beside the Node peer (`tests/src/bench.rs`), or its
-//! embedded backend beside the original one (`tests/src/bench/backend.rs`).
+//! `cargo xtask bench`: makes release builds, and measures the host beside the Node peer (`tests/src/bench.rs`), its
+//! embedded backend beside the original one (`tests/src/bench/backend.rs`), or what changes cost while it runs
+//! (`tests/src/bench/living.rs`).
 
 use std::process::Command;
 
@@ -19,6 +20,12 @@ enum What {
     /// Measure the embedded backend beside the original one in workerd: accepted events, latency, memory, catch-up
     Backend {
         /// Take a minute instead of a quarter of an hour: shows whether it works, and writes no file
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Measure changes on a running host: a dropped plugin, added stores, and what the others feel meanwhile
+    Living {
+        /// Take a minute instead of some: shows whether it works, and writes no file
         #[arg(long)]
         quick: bool,
     },
@@ -44,6 +51,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => Command::new(release.join("bench")),
         Some(What::Backend { quick }) => {
             let mut bench = Command::new(release.join("bench_backend"));
+            bench.args(quick.then_some("--quick"));
+            bench
+        }
+        Some(What::Living { quick }) => {
+            let mut bench = Command::new(release.join("bench_living"));
             bench.args(quick.then_some("--quick"));
             bench
         }

@@ -1,4 +1,5 @@
-//! `cargo xtask torture`: fuzzing, then the crash stories at length (`tests/src/torture.rs`, `tests/src/torture/logs.rs`).
+//! `cargo xtask torture`: fuzzing, then the crash stories at length (`tests/src/torture.rs`, `tests/src/torture/logs.rs`,
+//! `tests/src/living.rs`).
 
 use std::process::Command;
 
@@ -15,6 +16,12 @@ pub(crate) struct Args {
     /// How many times to kill it while clients write to embedded stores; 0 for not at all
     #[arg(long, default_value_t = 100)]
     log_kills: u32,
+    /// How many times to replace a plugin under traffic, with some kills among it; 0 for not at all
+    #[arg(long, default_value_t = 500)]
+    swaps: u32,
+    /// How many times to edit the configuration meanwhile; a tenth of the edits are broken
+    #[arg(long, default_value_t = 200)]
+    edits: u32,
     /// Kill at the same moments as the run that printed this seed; otherwise at new ones
     #[arg(long)]
     seed: Option<u64>,
@@ -35,6 +42,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     torture
         .arg(args.kills.to_string())
         .arg(args.log_kills.to_string())
+        .arg(args.swaps.to_string())
+        .arg(args.edits.to_string())
         .args(args.seed.map(|seed| seed.to_string()));
     become_program(&mut torture)
 }

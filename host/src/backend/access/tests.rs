@@ -356,3 +356,46 @@ fn neither_debug_output_nor_an_error_shows_a_credential() {
     let error = admit(&access, &token).expect_err("another store");
     assert!(!error.to_string().contains("private-store"), "{error}");
 }
+
+#[test]
+fn rules_are_equal_only_if_nothing_of_them_differs() {
+    let tokens =
+        |tokens: &[(&str, Rights)]| Access::new(tokens.iter().copied(), None).expect("no key");
+    let one = [("s3cret", Rights::ReadWrite)];
+    assert_eq!(tokens(&one), tokens(&one));
+    assert_ne!(tokens(&one), tokens(&[]));
+    assert_ne!(tokens(&one), tokens(&[("s3cret", Rights::ReadOnly)]));
+    assert_ne!(tokens(&one), tokens(&[("other", Rights::ReadWrite)]));
+    let same = with_jwt(&rules());
+    assert_eq!(with_jwt(&rules()), same);
+    assert_ne!(tokens(&[]), same);
+    for other in [
+        JwtRules {
+            key: "another secret of thirty-two bytes",
+            ..rules()
+        },
+        JwtRules {
+            algorithm: Algorithm::EdDsa,
+            key: ED_PUBLIC,
+            ..rules()
+        },
+        JwtRules {
+            issuer: Some("us"),
+            ..rules()
+        },
+        JwtRules {
+            audience: Some("us"),
+            ..rules()
+        },
+        JwtRules {
+            store_claim: "stores",
+            ..rules()
+        },
+        JwtRules {
+            mode_claim: "rights",
+            ..rules()
+        },
+    ] {
+        assert_ne!(with_jwt(&other), same, "{other:?}");
+    }
+}

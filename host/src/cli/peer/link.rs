@@ -170,6 +170,8 @@ fn said(input: Input) -> Option<Said> {
         | Input::Redrive { .. }
         | Input::Discard { .. }
         | Input::Unpark { .. }
+        | Input::Reconfigure { .. }
+        | Input::Renew
         | Input::Drain => None,
     }
 }

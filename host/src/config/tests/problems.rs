@@ -78,7 +78,7 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
     assert_problems(
         &shop("plugins.echo = { wibble = 1 }\n\"odd key\" = 2"),
         &[
-            "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config",
+            "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config, sha256",
             "config/stores/shop.toml:2: \"odd key\": unknown key; known here: sync, payload, paused, on_reset, durability, \
              plugins, quota, timing, log_durability, access, limits",
         ],
@@ -108,7 +108,7 @@ fn broken_toml_is_told_with_its_line() {
     assert_problems(
         &Setup::main(SYNC).file("stores/shop.toml", b"paused = false\n# \xff\n"),
         &[
-            "config/quartermaster.toml:1: sync: unknown key; known here: server, defaults, stores",
+            "config/quartermaster.toml:1: sync: unknown key; known here: server, defaults, stores, plugins",
             "config/stores/shop.toml:2: expected UTF-8 text, found other bytes",
         ],
     );

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_util::sync::CancellationToken;
 
-use super::Served;
+use super::offer::Tenure;
 use super::socket::{Ended, Heard, Socket};
 use crate::backend::{Lost, Session, Tally};
 use crate::telemetry::{Metrics, SyncPushes};
@@ -25,7 +24,7 @@ const EXPIRED: u16 = 4401;
 pub(super) struct Connection {
     pub(super) socket: Socket,
     pub(super) session: Session,
-    pub(super) served: Arc<Served>,
+    pub(super) tenure: Arc<Tenure>,
     pub(super) metrics: Arc<Metrics>,
     /// When the client's token is no longer good.
     pub(super) expires: Option<Instant>,
@@ -37,8 +36,8 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Serves the client until it goes, or has to.
-    pub(super) async fn run(mut self: Box<Self>, closing: CancellationToken) {
-        match self.serve(&closing).await {
+    pub(super) async fn run(mut self: Box<Self>) {
+        match self.serve().await {
             Ended::Gone(reason) => tracing::debug!(reason, "a client has gone"),
             Ended::Told(code, reason) => {
                 tracing::debug!(code, reason, "a client was sent away");
@@ -48,8 +47,9 @@ impl Connection {
         }
     }
 
-    async fn serve(&mut self, closing: &CancellationToken) -> Ended {
-        let mut cancelled = pin!(closing.cancelled());
+    async fn serve(&mut self) -> Ended {
+        let tenure = Arc::clone(&self.tenure);
+        let mut over = pin!(tenure.over());
         loop {
             self.count();
             let reading = self.held.is_none() && self.session.has_room();
@@ -57,7 +57,7 @@ impl Connection {
             let wake_at = [self.expires, self.slowed].into_iter().flatten().min();
             let heard = tokio::select! {
                 biased;
-                () = &mut cancelled => return going_away(),
+                () = &mut over => return tenure.goodbye(),
                 // One frame at a time: the next is taken when this one is out, and until then the socket is read.
                 frame = self.session.next(), if writable => match frame {
                     Ok(frame) => {
@@ -85,12 +85,12 @@ impl Connection {
                 Ok(Heard::Text(text)) => {
                     let taken = tokio::select! {
                         biased;
-                        () = &mut cancelled => None,
+                        () = &mut over => None,
                         // Given up only with the whole connection: whoever pushed and has no answer looks into the log.
                         () = self.session.take(&text) => Some(()),
                     };
                     if taken.is_none() {
-                        return going_away();
+                        return tenure.goodbye();
                     }
                     self.slow();
                 }
@@ -103,7 +103,7 @@ impl Connection {
     fn slow(&mut self) {
         let events = self.count();
         if events > 0 {
-            self.slowed = self.served.pace.take(events);
+            self.slowed = self.tenure.pace.take(events);
         }
     }
 
@@ -136,10 +136,6 @@ pub(super) fn count(metrics: &Metrics, tally: &Tally) {
         backend_id_mismatch: tally.backend_id_mismatch,
         unknown: tally.refused,
     });
-}
-
-fn going_away() -> Ended {
-    Ended::Told(CloseCode::Away.into(), "going away".to_owned())
 }
 
 async fn sleep_until_some(at: Option<Instant>) {

@@ -1,28 +1,19 @@
-//! How many clients are inside, and how often an address knocks. Whoever is inside holds a [`Place`], which counts down
-//! when it is dropped, however its connection ended.
+//! How many clients are inside. Whoever is inside holds a [`Place`], which counts down when it is dropped, however its
+//! connection ended. The limits are told anew by everybody who wants in, because they may change while others are inside.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-
+use super::Limits;
 use super::answer::Refusal;
 use super::peer::counted_as;
-use super::{Addresses, Limits};
 use crate::id::StoreId;
 use crate::telemetry::{Metrics, SyncGauge};
 
 /// The counts of all stores and addresses.
 #[derive(Debug)]
 pub(super) struct Doors {
-    connections_per_address: u32,
-    knocks: DefaultKeyedRateLimiter<IpAddr>,
-    /// Knocks until the limiter forgets addresses that knock no more.
-    until_sweep: AtomicU32,
     /// A lock, because connections come and go on every thread, and three counts must be looked at together. It is held
     /// for three look-ups, at the beginning and the end of a connection.
     inside: RwLock<HashMap<Key, u32>>,
@@ -46,41 +37,16 @@ pub(super) struct Place {
     _gauge: SyncGauge,
 }
 
-/// A sweep looks at every address, and memory for this many more is little.
-const KNOCKS_PER_SWEEP: u32 = 4096;
-
 impl Doors {
     /// Nobody is inside.
-    pub(super) fn new(addresses: &Addresses, metrics: Arc<Metrics>) -> Self {
-        let per_minute = NonZeroU32::new(addresses.connects_per_minute).unwrap_or(NonZeroU32::MIN);
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
-            connections_per_address: addresses.connections,
-            knocks: RateLimiter::keyed(Quota::per_minute(per_minute)),
-            until_sweep: AtomicU32::new(KNOCKS_PER_SWEEP),
             inside: RwLock::default(),
             metrics,
         }
     }
 
-    /// Counts an attempt to come in.
-    ///
-    /// # Errors
-    /// The address made too many of them.
-    pub(super) fn knock(&self, address: IpAddr) -> Result<(), Refusal> {
-        // One of all threads sees it arrive at 0.
-        if self.until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.knocks.retain_recent();
-            self.knocks.shrink_to_fit();
-            self.until_sweep.store(KNOCKS_PER_SWEEP, Ordering::Relaxed);
-        }
-        let checked = self.knocks.check_key(&counted_as(address));
-        checked.map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            Refusal::TooOften(wait)
-        })
-    }
-
-    /// Takes a place in `store`.
+    /// Takes a place in `store`; `connections_of_address` is how many the address may have over all stores.
     ///
     /// # Errors
     /// There is none.
@@ -89,6 +55,7 @@ impl Doors {
         store: &StoreId,
         address: IpAddr,
         limits: &Limits,
+        connections_of_address: u32,
     ) -> Result<Place, Refusal> {
         let address = counted_as(address);
         let limited = [
@@ -104,7 +71,7 @@ impl Doors {
             ),
             (
                 Key::Address(address),
-                self.connections_per_address,
+                connections_of_address,
                 "of this address (server.connections_per_address)",
             ),
         ];
@@ -159,15 +126,6 @@ mod tests {
         message_bytes_max: 1,
     };
 
-    fn doors(connections: u32, connects_per_minute: u32) -> Arc<Doors> {
-        let addresses = Addresses {
-            connections,
-            connects_per_minute,
-            trusted_proxies: Vec::new(),
-        };
-        Arc::new(Doors::new(&addresses, Arc::default()))
-    }
-
     fn store(name: &str) -> StoreId {
         name.parse().expect("an id")
     }
@@ -178,8 +136,8 @@ mod tests {
 
     #[test]
     fn each_limit_on_connections_holds_and_a_place_that_is_left_is_free() {
-        let doors = doors(3, 1);
-        let enter = |name: &str, address: &str| doors.enter(&store(name), ip(address), &LIMITS);
+        let doors = Arc::new(Doors::new(Arc::default()));
+        let enter = |name: &str, address: &str| doors.enter(&store(name), ip(address), &LIMITS, 3);
         let refused = |name: &str, address: &str| enter(name, address).map(drop);
         let first = enter("shop", "1.1.1.1").expect("a place");
         let second = enter("shop", "1.1.1.1").expect("a place");
@@ -203,26 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_knocks_too_often_is_told_when_to_come_again() {
-        let doors = doors(1, 2);
-        assert_eq!(doors.knock(ip("1.1.1.1")), Ok(()));
-        assert_eq!(doors.knock(ip("1.1.1.1")), Ok(()));
-        let Err(Refusal::TooOften(wait)) = doors.knock(ip("1.1.1.1")) else {
-            panic!("the third of a minute passed");
+    fn a_lower_limit_sends_nobody_away_and_counts_those_who_are_inside() {
+        let doors = Arc::new(Doors::new(Arc::default()));
+        let enter = |connections: u32| {
+            let limits = Limits {
+                connections,
+                ..LIMITS
+            };
+            doors.enter(&store("shop"), ip("1.1.1.1"), &limits, 9)
         };
-        assert!(wait.as_secs() <= 30, "{wait:?}");
-        assert_eq!(doors.knock(ip("2.2.2.2")), Ok(()));
-    }
-
-    #[test]
-    fn an_address_is_not_forgotten_while_its_knocks_count() {
-        let doors = doors(1, 2);
-        assert_eq!(doors.knock(ip("1.1.1.1")), Ok(()));
-        assert_eq!(doors.knock(ip("1.1.1.1")), Ok(()));
-        for number in 0..2 * KNOCKS_PER_SWEEP {
-            let address = IpAddr::V4(number.into());
-            assert_eq!(doors.knock(address), Ok(()));
-        }
-        assert!(doors.knock(ip("1.1.1.1")).is_err());
+        let (first, second) = (enter(2).expect("a place"), enter(2).expect("a place"));
+        assert!(enter(1).is_err());
+        drop(first);
+        assert!(enter(1).is_err());
+        drop(second);
+        assert!(enter(1).is_ok());
     }
 }

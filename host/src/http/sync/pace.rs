@@ -11,7 +11,7 @@ use tokio::time::Instant;
 pub(super) struct Pace {
     began: Instant,
     /// Nanoseconds that one event costs.
-    cost: u64,
+    cost: AtomicU64,
     /// Nanoseconds after `began` until which all of the time is used up, by what was let through so far.
     used: AtomicU64,
 }
@@ -24,9 +24,15 @@ impl Pace {
     pub(super) fn new(events_per_second: u32) -> Self {
         Self {
             began: Instant::now(),
-            cost: 1_000_000_000 / u64::from(events_per_second.max(1)),
+            cost: AtomicU64::new(cost_at(events_per_second)),
             used: AtomicU64::new(0),
         }
+    }
+
+    /// From now on it takes `events_per_second`. What was let through before costs what it did.
+    pub(super) fn change(&self, events_per_second: u32) {
+        self.cost
+            .store(cost_at(events_per_second), Ordering::Relaxed);
     }
 
     /// When `events` more may go on; none if they may at once.
@@ -39,7 +45,7 @@ impl Pace {
     fn take_at(&self, events: usize, now: Duration) -> Option<Duration> {
         let now = nanos(now);
         let events = u64::try_from(events).unwrap_or(u64::MAX);
-        let cost = events.saturating_mul(self.cost);
+        let cost = events.saturating_mul(self.cost.load(Ordering::Relaxed));
         let spend = |used: u64| Some(used.max(now).saturating_add(cost));
         let before = self
             .used
@@ -48,6 +54,10 @@ impl Pace {
         let ready = before.saturating_sub(nanos(AHEAD));
         (ready > now).then(|| Duration::from_nanos(ready))
     }
+}
+
+fn cost_at(events_per_second: u32) -> u64 {
+    1_000_000_000 / u64::from(events_per_second.max(1))
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -75,6 +85,15 @@ mod tests {
         assert_eq!(pace.take_at(0, START), Some(after(200)));
         assert_eq!(pace.take_at(1, after(200)), None);
         assert_eq!(pace.take_at(1, after(200)), Some(after(210)));
+    }
+
+    #[test]
+    fn another_pace_counts_for_what_comes_after_it() {
+        let pace = Pace::new(100);
+        assert_eq!(pace.take_at(100, START), None);
+        pace.change(1000);
+        assert_eq!(pace.take_at(1000, START), None);
+        assert_eq!(pace.take_at(0, START), Some(after(1000)));
     }
 
     #[test]

@@ -2,24 +2,25 @@
 //! would carry one by one. A pull's answer is written page by page, however large the log.
 
 use std::io;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::answer::Refusal;
 use super::connection::count;
 use super::doors::Place;
+use super::offer::Tenure;
 use super::{Admitted, Endpoint};
 use crate::backend::{Lost, Session, Transport};
 
 /// An answer on its way.
 struct Answer {
     session: Session,
-    closing: CancellationToken,
+    tenure: Arc<Tenure>,
     /// The frame that is sent next, if it is known already.
     next: Option<String>,
     begun: bool,
@@ -31,13 +32,18 @@ impl Endpoint {
     /// Answers one call.
     pub(super) async fn call(&self, body: Body, admitted: Admitted) -> Result<Response, Refusal> {
         let Admitted {
-            served,
+            open,
             place,
             client,
             ..
         } = admitted;
-        let bytes_max = served.limits.message_bytes_max;
-        let body = timeout(self.patience.transfer, to_bytes(body, bytes_max)).await;
+        let (bytes_max, tenure) = (open.served.limits.message_bytes_max, &open.tenure);
+        let body = tokio::select! {
+            biased;
+            // Who was let in by rules that hold no longer must not have its call done. Nothing of it was begun.
+            () = tenure.over() => return Err(over()),
+            body = timeout(self.patience.transfer, to_bytes(body, bytes_max)) => body,
+        };
         let body = match body {
             Ok(Ok(body)) => body,
             // The other failure there is, a client that has gone, does not hear the answer.
@@ -49,8 +55,12 @@ impl Endpoint {
         };
         let mut session = Session::new(client, Transport::Http);
         session.take(frame).await;
-        if let Some(slowed) = served.pace.take(session.tally().sent) {
-            tokio::time::sleep_until(slowed).await;
+        if let Some(slowed) = tenure.pace.take(session.tally().sent) {
+            tokio::select! {
+                () = tokio::time::sleep_until(slowed) => {}
+                // It gets the answer to what was done, at once.
+                () = tenure.over() => {}
+            }
         }
         // The first frame is waited for: once the answer has begun, its status can say nothing any more.
         let next = match session.is_idle() {
@@ -60,7 +70,7 @@ impl Endpoint {
         count(&self.metrics, &session.tally());
         let answer = Answer {
             session,
-            closing: self.closing.clone(),
+            tenure: Arc::clone(tenure),
             next,
             begun: false,
             _place: place,
@@ -83,7 +93,7 @@ impl Answer {
         if !answer.session.is_idle() {
             let next = tokio::select! {
                 biased;
-                () = answer.closing.cancelled() => Err(Lost::Shutdown),
+                () = answer.tenure.over() => Err(Lost::Shutdown),
                 next = answer.session.next() => next,
             };
             match next {
@@ -96,6 +106,11 @@ impl Answer {
         answer.begun = true;
         Some((Ok(format!("{begin}{frame}")), Some(answer)))
     }
+}
+
+/// The client asks again, and hears then what has become of the store.
+fn over() -> Refusal {
+    Refusal::Unavailable("its rules have just changed; try again".to_owned())
 }
 
 fn unavailable(lost: &Lost) -> Refusal {

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Error as WebSocketError, Message, Utf8Bytes};
 
 use super::Patience;
+use super::offer::is_ours;
 use super::stream::Stream;
 
 /// Each socket keeps this buffer. A message that is larger gets its own for as long as it takes.
@@ -141,7 +142,7 @@ impl Socket {
             code: CloseCode::from(code),
             reason: shorten(reason).into(),
         };
-        let patience = match code == u16::from(CloseCode::Away) {
+        let patience = match is_ours(code) {
             true => self.patience.leave,
             false => self.patience.farewell,
         };

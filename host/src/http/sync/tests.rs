@@ -1,6 +1,7 @@
 //! Clients over real loopback sockets, against a backend in a temporary folder: who gets in, what the others are told,
 //! and how connections end.
 
+mod changes;
 mod clients;
 mod doors;
 mod ends;
@@ -104,7 +105,32 @@ fn signed(claims: &Value) -> String {
     jsonwebtoken::encode(&header, claims, &key).expect("it can be signed")
 }
 
+fn addresses() -> Addresses {
+    Addresses {
+        connections: 1000,
+        connects_per_minute: 10_000,
+        trusted_proxies: Vec::new(),
+    }
+}
+
+fn served(backend: &Backend, stores: Vec<(&str, Rules)>) -> Vec<Served> {
+    let stores = stores.into_iter().map(|(name, rules)| {
+        let store = name.parse().expect("an id");
+        let jwt = rules.jwt.then(jwt_rules);
+        let access = Access::new(rules.tokens.iter().copied(), jwt.as_ref());
+        let log = backend.log(&store, LogSettings::default());
+        Served::new(log, access.expect("a key"), rules.origins, rules.limits)
+    });
+    stores.collect()
+}
+
 impl Host {
+    /// Serves these from now on.
+    fn apply(&self, stores: Vec<(&str, Rules)>) {
+        self.endpoint
+            .apply(addresses(), served(&self.backend, stores));
+    }
+
     async fn new(stores: Vec<(&str, Rules)>) -> Self {
         Self::with(stores, |_| {}).await
     }
@@ -113,26 +139,14 @@ impl Host {
     async fn with(stores: Vec<(&str, Rules)>, change: impl FnOnce(&mut Endpoint)) -> Self {
         let folder = TempDir::new().expect("a folder");
         let backend = Backend::open(&BackendConfig::new(folder.path())).expect("a backend");
-        let served = stores.into_iter().map(|(name, rules)| {
-            let store = name.parse().expect("an id");
-            let jwt = rules.jwt.then(jwt_rules);
-            let access = Access::new(rules.tokens.iter().copied(), jwt.as_ref());
-            let log = backend.log(&store, LogSettings::default());
-            Served::new(log, access.expect("a key"), rules.origins, rules.limits)
-        });
-        let addresses = Addresses {
-            connections: 1000,
-            connects_per_minute: 10_000,
-            trusted_proxies: Vec::new(),
-        };
         let metrics = Arc::new(Metrics::default());
         let clock = Clock::start();
-        let mut endpoint = Endpoint::new(served, addresses, clock, Arc::clone(&metrics));
+        let mut endpoint = Endpoint::new(addresses(), clock, Arc::clone(&metrics));
+        endpoint.apply(addresses(), served(&backend, stores));
         change(&mut endpoint);
         let endpoint = Arc::new(endpoint);
         let site = Site {
-            stores: Arc::new([]),
-            broken: Arc::new([]),
+            roster: tokio::sync::watch::channel(Arc::default()).1,
             metrics: Arc::clone(&metrics),
             sync: Arc::clone(&endpoint),
         };

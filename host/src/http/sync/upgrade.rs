@@ -49,7 +49,7 @@ impl Endpoint {
                 Ok(Err(_)) | Err(_) => None,
             }
         };
-        let span = tracing::debug_span!("client", store = %admitted.served.log.store());
+        let span = tracing::debug_span!("client", store = %admitted.open.served.log.store());
         self.connections
             .spawn(self.serve(opened, admitted).instrument(span));
         let headers = [
@@ -66,14 +66,13 @@ impl Endpoint {
         opened: impl Future<Output = Option<Upgraded>> + Send + 'static,
         admitted: Admitted,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let closing = self.closing.clone();
         let (metrics, patience) = (Arc::clone(&self.metrics), self.patience);
         let now = self.clock.now();
         let expires = admitted.grant.expires;
         let expires = expires.and_then(|at| Instant::now().checked_add(at.since(now)));
         async move {
             let Admitted {
-                served,
+                open,
                 place,
                 client,
                 ..
@@ -82,18 +81,19 @@ impl Endpoint {
             let Some(io) = Box::pin(opened).await else {
                 return;
             };
-            let socket = Socket::new(Stream::new(io), served.limits.message_bytes_max, patience);
+            let bytes_max = open.served.limits.message_bytes_max;
+            let socket = Socket::new(Stream::new(io), bytes_max, patience);
             let connection = Box::new(Connection {
                 socket: Box::pin(socket).await,
                 session: Session::new(client, Transport::WebSocket),
-                served,
+                tenure: Arc::clone(&open.tenure),
                 metrics,
                 expires,
                 slowed: None,
                 held: None,
             });
             tracing::debug!("a client has come");
-            connection.run(closing).await;
+            connection.run().await;
             drop(place);
         }
     }

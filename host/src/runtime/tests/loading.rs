@@ -1,7 +1,7 @@
 //! What is refused before it ever runs, and in which words.
 
 use super::*;
-use crate::runtime::Description;
+use crate::runtime::{Description, FileKind, compile_into_cache, inspect};
 use crate::store::History;
 
 async fn refusal(bytes: &[u8]) -> String {
@@ -21,7 +21,8 @@ async fn a_plugin_says_what_it_is() {
     };
     assert_eq!(plugin.description(), &expected);
     assert_eq!(plugin.size_bytes(), bytes.len());
-    assert_eq!(plugin.digest().len(), 64);
+    assert_eq!(plugin.digest().as_str().len(), 64);
+    assert_eq!(&*plugin.build().version, "1.2.3");
     assert_eq!(plugin.digest(), load(&bytes).await.expect("again").digest());
 }
 
@@ -209,7 +210,7 @@ async fn a_compiled_plugin_is_found_in_the_cache() {
     let name = || "guest".parse().expect("a name");
     for _ in 0..2 {
         let engine = Engine::new(settings.clone()).expect("an engine");
-        let plugin = Plugin::load(&engine, name(), &bytes)
+        let plugin = Plugin::load(&engine, name(), &bytes[..])
             .await
             .expect("a plugin");
         assert_eq!(
@@ -227,4 +228,75 @@ fn walk(folder: &Path) -> usize {
         if path.is_dir() { walk(&path) } else { 1 }
     };
     entries.map(count).sum()
+}
+
+#[tokio::test]
+async fn what_was_compiled_without_a_pool_is_found_by_an_engine_with_one() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let bytes = IDLE.component();
+    assert!(compile_into_cache(cache.path(), &bytes).expect("a component"));
+    let engine = Engine::new(EngineSettings {
+        cache: Some(cache.path().to_owned()),
+        ..EngineSettings::default()
+    });
+    let engine = engine.expect("an engine");
+    let name = "guest".parse().expect("a name");
+    Plugin::load(&engine, name, &bytes[..])
+        .await
+        .expect("a plugin");
+    assert_eq!(engine.cache_counts(), (1, 0), "it was compiled again");
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = IDLE.component();
+    // A file where wasmtime wants a folder.
+    std::fs::write(folder.path().join("modules"), b"").expect("a file");
+    let kept = compile_into_cache(folder.path(), &bytes).expect("a component");
+    assert!(!kept);
+}
+
+#[tokio::test]
+async fn what_may_not_be_written_to_the_end_is_called_so() {
+    let whole = IDLE.component();
+    let text = refusal(&whole[..whole.len() - 40]).await;
+    assert!(text.contains("may not be written to the end"), "{text}");
+}
+
+#[tokio::test]
+async fn an_inspection_says_what_a_component_is_and_needs() {
+    let name = || "guest".parse().expect("a name");
+    let bytes = IDLE.component();
+    let good = inspect(&ENGINE, name(), &bytes[..]).await;
+    assert_eq!(good.kind, FileKind::Component);
+    assert_eq!(good.refused, None);
+    assert_eq!(good.grants, ["store", "kv", "log"]);
+    assert_eq!(
+        good.description.expect("a description").version.as_str(),
+        "1.2.3"
+    );
+    assert!(good.compile_time.is_some());
+    let exports_it = |name: &str| good.exports.iter().any(|export| export.contains(name));
+    assert!(exports_it("quartermaster:plugin/on-event@0.1.0"));
+    assert!(
+        good.imports
+            .contains(&"quartermaster:plugin/kv@0.1.0".to_owned())
+    );
+
+    let module = wat::parse_str("(module)").expect("valid text");
+    let module = inspect(&ENGINE, name(), module).await;
+    assert_eq!(module.kind, FileKind::CoreModule);
+    assert!(module.refused.expect("a reason").contains("core module"));
+
+    let other = wat::parse_str("(component)").expect("valid text");
+    let other = inspect(&ENGINE, name(), other).await;
+    assert_eq!(other.kind, FileKind::Component);
+    assert!(other.refused.clone().expect("a reason").contains("world"));
+    let json = serde_json::to_value(&other).expect("JSON");
+    assert_eq!(json["kind"], "component");
+    assert_eq!(json["description"], serde_json::Value::Null);
+    assert!(json["compile_time"].is_u64(), "{json}");
+    let text = inspect(&ENGINE, name(), &b"#!/bin/sh"[..]).await;
+    assert_eq!(text.kind, FileKind::Unknown);
 }

@@ -47,7 +47,7 @@ async fn a_run_waits_while_all_instances_are_in_use() {
     }
     .component();
     let name = "guest".parse().expect("a name");
-    let plugin = Plugin::load(&engine, name, &bytes).await.expect("a plugin");
+    let plugin = Plugin::load(&engine, name, bytes).await.expect("a plugin");
     let stuck = || {
         let mut call = limits(|limits| limits.run_timeout = Duration::from_millis(20));
         call.kv = Arc::new(Silent);

@@ -23,12 +23,14 @@ pub(super) struct Chronicle {
     pub(super) commits_lost: bool,
     /// A backup took a journal's place.
     pub(super) restored: bool,
-    /// A host began more often than once, or the network misbehaved.
+    /// A process was killed, or the network misbehaved. An end in order is no excuse.
     pub(super) disturbed: bool,
     /// An operator redrove, discarded or unparked.
     pub(super) operated: bool,
     /// Plugins were removed or came back.
     pub(super) membership_changed: bool,
+    /// How often what guests want changed.
+    pub(super) repatterned: u32,
     /// Drafts were parked.
     pub(super) parked: bool,
     /// Runs whose drafts were in an outbox, by log.
@@ -117,7 +119,10 @@ impl Chronicle {
         }
         let begun = self.begun.entry((journal, run.clone())).or_default();
         *begun += 1;
-        if *begun > attempts_max || request.attempt > attempts_max {
+        // An attempt counted for the first trigger after the cursor is held against whichever event that is after a kill.
+        // If the patterns changed in between it may be another one, so each change may hide one attempt at each event.
+        let excused = if self.disturbed { self.repatterned } else { 0 };
+        if *begun > attempts_max + excused || request.attempt > attempts_max {
             let text = format!(
                 "{run} begins for the {begun}th time, as attempt {}",
                 request.attempt

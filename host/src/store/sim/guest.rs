@@ -17,6 +17,8 @@ pub(super) type Kv = BTreeMap<Arc<str>, Arc<[u8]>>;
 pub(super) struct Guest {
     pub(super) plugin: PluginName,
     pub(super) wants: &'static [&'static str],
+    /// What else it wants while its patterns are wide.
+    also: &'static [&'static str],
     pub(super) own_events: bool,
     pub(super) history: History,
     answer: &'static str,
@@ -60,6 +62,7 @@ impl Guest {
         Self {
             plugin,
             wants,
+            also: &[],
             own_events: false,
             history: History::Ignore,
             answer,
@@ -67,14 +70,20 @@ impl Guest {
         }
     }
 
-    /// Answers each `said` with one draft.
+    /// Answers each `said` with one draft; with wide patterns, each `noise` too.
     pub(super) fn echo() -> Self {
-        Self::new("echo", &["said"], "echoed", 1)
+        Self {
+            also: &["noise"],
+            ..Self::new("echo", &["said"], "echoed", 1)
+        }
     }
 
     /// Like `echo`; answers three drafts.
     pub(super) fn triple() -> Self {
-        Self::new("triple", &["said"], "tripled", 3)
+        Self {
+            also: &["noise"],
+            ..Self::new("triple", &["said"], "tripled", 3)
+        }
     }
 
     /// Sees every event but its own, and only writes kv.
@@ -110,12 +119,13 @@ impl Guest {
     }
 
     /// The guest as the machine is told of it.
-    pub(super) fn settings(&self, available: bool) -> SubscriptionSettings {
+    pub(super) fn settings(&self, available: bool, wide: bool) -> SubscriptionSettings {
         let pattern = |text: &&str| text.parse().expect("model patterns are well formed");
+        let also = if wide { self.also } else { &[] };
         SubscriptionSettings {
             plugin: self.plugin.clone(),
             available,
-            patterns: self.wants.iter().map(pattern).collect(),
+            patterns: self.wants.iter().chain(also).map(pattern).collect(),
             own_events: self.own_events,
             history: self.history,
         }
@@ -123,8 +133,16 @@ impl Guest {
 
     /// Whether the guest is to be handed `event`; the oracle's own reading of the patterns.
     pub(super) fn wants(&self, event: &Event) -> bool {
-        let named = self
-            .wants
+        self.is_named(self.wants, event)
+    }
+
+    /// Whether the guest may have been handed `event`, if its patterns were wide at the time.
+    pub(super) fn may_want(&self, event: &Event) -> bool {
+        self.wants(event) || self.is_named(self.also, event)
+    }
+
+    fn is_named(&self, wants: &[&str], event: &Event) -> bool {
+        let named = wants
             .iter()
             .any(|want| *want == "*" || *want == &*event.name);
         let author = DraftStamp::parse(&event.session_id).map(|author| author.stamp.run.plugin);

@@ -2,6 +2,7 @@
 //! between any two. What the real actor must do around the machine is here in its smallest form.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::event::SeqNum;
 use crate::id::PluginName;
@@ -14,7 +15,7 @@ use crate::store::sim::journal::{Journal, Lease};
 use crate::store::sim::network::{Network, Owner, Request};
 use crate::store::sim::oracle::Violation;
 use crate::store::sim::plan::{Frugal, Plan};
-use crate::store::{Commit, Effect, Input, RunRequest, Settings, Status};
+use crate::store::{Commit, Effect, Input, Retry, RunRequest, Settings, Status, Timing};
 use crate::time::Timestamp;
 
 /// A process that serves the store, or could.
@@ -27,6 +28,12 @@ pub(super) struct Host {
     pub(super) configured: BTreeMap<PluginName, Standing>,
     /// How often the installation was renamed.
     pub(super) renames: u64,
+    /// How patient it is.
+    pub(super) pace: Pace,
+    /// Whether guests want all that they ever want.
+    pub(super) wide: bool,
+    /// Whether windows hold only half of what they may.
+    pub(super) cramped: bool,
     boots: u64,
     life: Option<Life>,
 }
@@ -37,6 +44,14 @@ pub(super) enum Standing {
     Serving,
     Missing,
     Removed,
+}
+
+/// What a host makes of the plan's timing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    Planned,
+    Hasty,
+    Slow,
 }
 
 /// What a process has and loses when it ends.
@@ -84,6 +99,9 @@ impl Host {
                 .map(|guest| (guest.plugin.clone(), Standing::Serving))
                 .collect(),
             renames: 0,
+            pace: Pace::Planned,
+            wide: false,
+            cramped: false,
             boots: 0,
             life: None,
         }
@@ -121,21 +139,26 @@ impl Host {
         self.life.insert(life).collect();
     }
 
-    fn settings(&self, plan: &Plan) -> Settings {
+    /// What its machine is told.
+    pub(super) fn settings(&self, plan: &Plan) -> Settings {
         let configured =
             plan.guests
                 .iter()
                 .filter_map(|guest| match self.configured[&guest.plugin] {
-                    Standing::Serving => Some(guest.settings(true)),
-                    Standing::Missing => Some(guest.settings(false)),
+                    Standing::Serving => Some(guest.settings(true, self.wide)),
+                    Standing::Missing => Some(guest.settings(false, self.wide)),
                     Standing::Removed => None,
                 });
+        let mut limits = plan.limits.clone();
+        if self.cramped {
+            limits.window_events_max = limits.window_events_max.div_ceil(2);
+        }
         Settings {
             client_id: format!("quartermaster-{}", self.renames).into(),
             subscriptions: configured.collect(),
             on_reset: plan.on_reset,
-            limits: plan.limits.clone(),
-            timing: plan.timing.clone(),
+            limits,
+            timing: self.pace.of(&plan.timing),
         }
     }
 
@@ -291,7 +314,14 @@ impl Host {
                     kv,
                 });
             }
-            Effect::Restart => return Ok(Then::BeginAgain),
+            Effect::Restart => {
+                let dropped = with.plan.sabotage == Some(Sabotage::RestartDropsRuns);
+                assert!(
+                    life.commit.is_none() && (life.runs.is_empty() || dropped),
+                    "restarted with work in flight"
+                );
+                return Ok(Then::BeginAgain);
+            }
             Effect::StartOver { .. } => {
                 self.start_over(with);
                 return Ok(Then::BeginAgain);
@@ -349,6 +379,32 @@ impl Host {
             status.runs,
             subscriptions.join(", "),
         )
+    }
+}
+
+impl Pace {
+    fn of(self, timing: &Timing) -> Timing {
+        let wait = |planned: Duration| match self {
+            Self::Planned => planned,
+            Self::Hasty => planned / 4,
+            Self::Slow => planned * 4,
+        };
+        let retry = |planned: Retry| Retry {
+            first: wait(planned.first),
+            longest: wait(planned.longest),
+            ..planned
+        };
+        Timing {
+            check_period: wait(timing.check_period),
+            pull_timeout: wait(timing.pull_timeout),
+            push_timeout: wait(timing.push_timeout),
+            connect_timeout: wait(timing.connect_timeout),
+            gap_timeout: wait(timing.gap_timeout),
+            flush_delay: wait(timing.flush_delay),
+            reconnect: retry(timing.reconnect),
+            run: retry(timing.run),
+            push: retry(timing.push),
+        }
     }
 }
 

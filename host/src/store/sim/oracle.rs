@@ -191,7 +191,7 @@ impl Evidence<'_> {
         {
             return Err(alien("it answers something else"));
         }
-        if !guest.wants(trigger) {
+        if !guest.may_want(trigger) {
             return Err(alien("its plugin does not want that event"));
         }
         let depth = DraftStamp::parse(&trigger.session_id).map_or(0, |cause| cause.stamp.depth) + 1;
@@ -317,13 +317,15 @@ impl Evidence<'_> {
             };
             let letter = content.dead_letters.get(&run);
             let wanted = guest.wants(event) && event.seq > record.start;
+            let allowed = guest.may_want(event) && event.seq > record.start;
             let reacting = event.seq > record.react_from;
             let seen = guest::read(&kv, &guest::seen_key(event.seq));
             let discarded = self.chronicle.discarded.contains(&(number, run.clone()));
             let there = sets.contains_key(&run) || content.outbox.contains_key(&run);
-            answers += u64::from(there && wanted && reacting && seen > 0);
+            answers += u64::from(there && allowed && reacting && seen > 0);
             let expected = u64::from(wanted && letter.is_none());
-            if seen != expected && !(discarded && seen == 0) {
+            let wide = allowed && letter.is_none() && seen == 1;
+            if seen != expected && !wide && !(discarded && seen == 0) {
                 let rule = if seen == 0 && event.seq > record.cursor {
                     Rule::Lost
                 } else {

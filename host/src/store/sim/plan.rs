@@ -49,8 +49,10 @@ pub(super) struct Weights {
     pub(super) take_over: u64,
     /// A process is stopped in order and begins again.
     pub(super) drain: u64,
-    /// A process is killed and begins with other plugins, or with another client id.
+    /// Other plugins, or another client id: told to a process that lives, or to one that begins after a kill.
     pub(super) reconfigure: u64,
+    /// Whatever else can change while a process lives.
+    pub(super) change: u64,
     /// The log is wiped.
     pub(super) reset: u64,
     /// An operator redrives or discards a dead letter, or unparks drafts.
@@ -108,6 +110,8 @@ pub(super) struct Plan {
     pub(super) refuses: Refusal,
     /// What changes when a host is configured anew.
     pub(super) reconfigure: Reconfigure,
+    /// What else may change while a host lives; what stands here twice changes twice as often.
+    pub(super) changes: &'static [Change],
     /// So many of the guests, from the first, may be taken away by that.
     pub(super) reconfigurable: usize,
     pub(super) page_events: usize,
@@ -136,6 +140,21 @@ pub(super) enum Reconfigure {
     Availability,
     /// The installation changes the client id that it writes.
     ClientId,
+}
+
+/// What a host must take while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing that the machine knows of.
+    Surroundings,
+    /// How long everything waits.
+    Timing,
+    /// How much a window holds.
+    Limits,
+    /// What some guests want.
+    Patterns,
+    /// Which plugins are there.
+    Catalog,
 }
 
 impl Plan {

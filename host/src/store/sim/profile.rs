@@ -2,7 +2,7 @@
 
 use crate::store::sim::backend::Refusal;
 use crate::store::sim::guest::{Guest, Moods};
-use crate::store::sim::plan::{Frugal, Hosts, NetworkFaults, Plan, Reconfigure, Weights};
+use crate::store::sim::plan::{Change, Frugal, Hosts, NetworkFaults, Plan, Reconfigure, Weights};
 use crate::store::sim::rare::RARE;
 use crate::store::{History, Limits, OnReset, Retry, Timing};
 
@@ -65,6 +65,10 @@ pub(super) const PROFILES: &[Profile] = &[
     Profile {
         name: "availability",
         plan: availability,
+    },
+    Profile {
+        name: "living",
+        plan: living,
     },
     Profile {
         name: "renamed_client",
@@ -139,6 +143,16 @@ fn calm(seed: u64) -> Plan {
         on_reset: OnReset::Stop,
         refuses: Refusal { permille: 0, seed },
         reconfigure: Reconfigure::Membership,
+        changes: &[
+            Change::Surroundings,
+            Change::Surroundings,
+            Change::Timing,
+            Change::Limits,
+            Change::Patterns,
+            Change::Patterns,
+            Change::Catalog,
+            Change::Catalog,
+        ],
         reconfigurable: usize::MAX,
         page_events: rng.usize(1..6),
         statement_rows: limits.push_events_max,
@@ -171,6 +185,7 @@ fn kills(seed: u64) -> Plan {
         sever: 6,
         kill: 4,
         drain: 1,
+        change: 2,
         commit_fails: 4,
         ..calm.weights
     };
@@ -388,7 +403,18 @@ fn availability(seed: u64) -> Plan {
     }
 }
 
-/// The installation is renamed between lives.
+/// Settings change while the hosts live, and nothing else goes wrong but guests: no change is an excuse for anything.
+fn living(seed: u64) -> Plan {
+    let calm = calm(seed);
+    let weights = Weights {
+        change: 30,
+        drain: 2,
+        ..calm.weights
+    };
+    Plan { weights, ..calm }
+}
+
+/// The installation is renamed.
 fn renamed_client(seed: u64) -> Plan {
     let power_cuts = power_cuts(seed);
     let weights = Weights {

@@ -1,7 +1,7 @@
 //! Plans for worlds in which something rare happens often.
 
 use crate::store::sim::guest::{Guest, Moods};
-use crate::store::sim::plan::{Hosts, NetworkFaults, Plan, Weights};
+use crate::store::sim::plan::{Change, Hosts, NetworkFaults, Plan, Weights};
 use crate::store::sim::profile::{Profile, named};
 use crate::store::{History, Limits, OnReset};
 
@@ -38,6 +38,14 @@ pub(super) const RARE: &[Profile] = &[
     Profile {
         name: "answers_lost",
         plan: answers_lost,
+    },
+    Profile {
+        name: "parked_while_it_runs",
+        plan: parked_while_it_runs,
+    },
+    Profile {
+        name: "narrowed_while_it_fails",
+        plan: narrowed_while_it_fails,
     },
 ];
 
@@ -219,6 +227,47 @@ fn answers_lost(seed: u64) -> Plan {
     Plan {
         network,
         calm_events: 4,
+        intensity: 4,
+        ..base
+    }
+}
+
+/// Two hosts answer the same events, and plugins come and go in both while they run.
+fn parked_while_it_runs(seed: u64) -> Plan {
+    let base = plan_of("two_hosts", seed);
+    let weights = Weights {
+        change: 60,
+        ..Weights::default()
+    };
+    Plan {
+        weights,
+        changes: &[Change::Catalog],
+        network: NetworkFaults::default(),
+        moods: Moods::default(),
+        names: &["said"],
+        intensity: 4,
+        ..base
+    }
+}
+
+/// Guests fail at events that they want no more the next moment.
+fn narrowed_while_it_fails(seed: u64) -> Plan {
+    let base = plan_of("calm", seed);
+    let weights = Weights {
+        wait: 20,
+        change: 30,
+        ..Weights::default()
+    };
+    Plan {
+        weights,
+        changes: &[Change::Patterns],
+        moods: Moods {
+            hesitant: 500,
+            hopeless: 300,
+            ..Moods::default()
+        },
+        names: &["said", "noise"],
+        storm_events: 40,
         intensity: 4,
         ..base
     }

@@ -73,6 +73,9 @@ fn expected(sabotage: Sabotage) -> Expected {
         Sabotage::NoDepthLimit => ("circles", &[Rule::Depth, Rule::Wedge]),
         Sabotage::NoPushTimeout => ("answers_lost", &[Rule::Wedge]),
         Sabotage::StampNeverForgotten => ("membership", &[Rule::Held]),
+        Sabotage::UnparkWithoutRestart => ("living", &[Rule::Double, Rule::Kv, Rule::Lost]),
+        Sabotage::RestartDropsRuns => ("living", &[Rule::Attempts]),
+        Sabotage::RestartKeepsReserved => ("living", &[Rule::Attempts]),
     };
     Expected { profile, rules }
 }

@@ -2,10 +2,10 @@
 
 use crate::store::sabotage::Sabotage;
 use crate::store::sim::guest::Mood;
-use crate::store::sim::host::{Host, Running, Standing, Surroundings, Then};
+use crate::store::sim::host::{Host, Running, Surroundings, Then};
 use crate::store::sim::network::{Move, Owner, SocketId};
 use crate::store::sim::oracle::{Rule, Violation};
-use crate::store::sim::plan::{Frugal, Hosts, Reconfigure, Weights};
+use crate::store::sim::plan::{Frugal, Hosts, Weights};
 use crate::store::sim::world::World;
 use crate::store::{Commit, Input, PushAnswer, RunOutcome};
 use crate::time::Timestamp;
@@ -30,6 +30,7 @@ pub(super) enum Step {
     TakeOver(usize),
     Drain(usize),
     Reconfigure(usize),
+    Change(usize),
     Reset,
     Operate(usize),
 }
@@ -119,6 +120,7 @@ impl World {
                 (weights.power_cut, Step::PowerCut(index)),
                 (weights.restore, Step::Restore(index)),
                 (weights.reconfigure, Step::Reconfigure(index)),
+                (weights.change, Step::Change(index)),
                 (weights.drain, Step::Drain(index)),
                 (weights.operate, Step::Operate(index)),
             ]);
@@ -168,11 +170,11 @@ impl World {
                 self.kill(host)?;
             }
             Step::Drain(host) => {
-                self.chronicle.disturbed = true;
                 self.note(|| format!("host {host} is asked to stop"));
                 self.hosts[host].handle(Input::Drain, self.now);
             }
             Step::Reconfigure(host) => self.reconfigure(host)?,
+            Step::Change(host) => self.change(host),
             Step::Reset => self.reset(),
             Step::Operate(host) => self.operate(host),
         }
@@ -240,8 +242,8 @@ impl World {
         match hosts[host].perform(&mut surroundings)? {
             Then::GoOn => {}
             Then::BeginAgain => {
+                self.tally.add("restarts", 1);
                 self.hosts[host].end(&mut self.network);
-                self.chronicle.disturbed = true;
             }
             Then::Ended => {
                 self.hosts[host].end(&mut self.network);
@@ -329,7 +331,12 @@ impl World {
         self.note(|| format!("host {host}: {} ends: {outcome:?}", request.stamp));
         self.tally.add("runs", 1);
         let token = request.token;
-        self.hosts[host].handle(Input::RunFinished { token, outcome }, self.now);
+        let ended = Input::RunFinished {
+            token,
+            outcome,
+            build: None,
+        };
+        self.hosts[host].handle(ended, self.now);
         Ok(())
     }
 
@@ -358,7 +365,7 @@ impl World {
         self.network.publish(&[event], &id);
     }
 
-    fn kill(&mut self, host: usize) -> Result<(), Violation> {
+    pub(super) fn kill(&mut self, host: usize) -> Result<(), Violation> {
         self.note(|| format!("host {host} is killed"));
         self.tally.add("kills", 1);
         self.chronicle.disturbed = true;
@@ -388,35 +395,6 @@ impl World {
         self.tally.add("backups restored", 1);
         self.chronicle.restored |= count > 0;
         self.note(|| format!("a backup of {count} commits ago is put in place"));
-        Ok(())
-    }
-
-    fn reconfigure(&mut self, host: usize) -> Result<(), Violation> {
-        self.kill(host)?;
-        let choice = self.plan.guests.len().min(self.plan.reconfigurable);
-        let chosen = self.rng.usize(..choice);
-        let plugin = self.plan.guests[chosen].plugin.clone();
-        let host = &mut self.hosts[host];
-        let away = match self.plan.reconfigure {
-            Reconfigure::ClientId => {
-                host.renames += 1;
-                return Ok(());
-            }
-            Reconfigure::Membership => Standing::Removed,
-            Reconfigure::Availability => Standing::Missing,
-        };
-        self.chronicle.membership_changed |= away == Standing::Removed;
-        let standing = host
-            .configured
-            .get_mut(&plugin)
-            .expect("every guest is configured");
-        *standing = if *standing == Standing::Serving {
-            away
-        } else {
-            Standing::Serving
-        };
-        let standing = *standing;
-        self.note(|| format!("{plugin} is {standing:?} now"));
         Ok(())
     }
 

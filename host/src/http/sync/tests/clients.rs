@@ -108,16 +108,20 @@ async fn keep_alive_is_answered_while_a_client_is_slowed() {
 #[tokio::test]
 async fn an_idle_connection_is_a_small_task() {
     let host = Host::new(vec![("shop", Rules::default())]).await;
-    let log = &host.endpoint.stores.values().next().expect("a store").log;
-    let client = log.connect(Rights::ReadWrite).await.expect("a client");
-    let limits = &LIMITS;
     let store = "shop".parse().expect("an id");
+    let open = Arc::clone(&host.endpoint.offer().stores[&store]);
+    let client = open
+        .served
+        .log
+        .connect(Rights::ReadWrite)
+        .await
+        .expect("a client");
     let place = host
         .endpoint
         .doors
-        .enter(&store, [127, 0, 0, 1].into(), limits);
+        .enter(&store, [127, 0, 0, 1].into(), &LIMITS, 1000);
     let admitted = Admitted {
-        served: Arc::clone(&host.endpoint.stores[&store]),
+        open,
         grant: Grant {
             rights: Rights::ReadWrite,
             expires: None,

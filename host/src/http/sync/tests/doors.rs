@@ -223,16 +223,14 @@ async fn connections_beyond_a_limit_are_refused_until_one_ends() {
 
 #[tokio::test]
 async fn an_address_that_connects_too_often_is_told_when_to_come_again() {
-    let host = Host::with(vec![("shop", Rules::default())], |endpoint| {
-        let addresses = Addresses {
-            connections: 10,
-            connects_per_minute: 2,
-            trusted_proxies: vec!["127.0.0.1".parse().expect("an address")],
-        };
-        endpoint.doors = Arc::new(Doors::new(&addresses, Arc::clone(&endpoint.metrics)));
-        endpoint.trusted_proxies = addresses.trusted_proxies;
-    })
-    .await;
+    let host = Host::new(vec![("shop", Rules::default())]).await;
+    let addresses = Addresses {
+        connections: 10,
+        connects_per_minute: 2,
+        trusted_proxies: vec!["127.0.0.1".parse().expect("an address")],
+    };
+    let shop = || served(&host.backend, vec![("shop", Rules::default())]);
+    host.endpoint.apply(addresses.clone(), shop());
     let guess = async |from: &str| {
         let headers = [("authorization", "Bearer guess"), ("x-forwarded-for", from)];
         host.connect("storeId=shop", &headers)
@@ -251,6 +249,19 @@ async fn an_address_that_connects_too_often_is_told_when_to_come_again() {
             .any(|header| header.starts_with("retry-after: "))
     );
     guess("2.2.2.2").await.assert(401, "");
+    // What was counted stays counted when something else changes, until this limit itself does.
+    let more_connections = Addresses {
+        connections: 11,
+        ..addresses.clone()
+    };
+    host.endpoint.apply(more_connections, shop());
+    guess("1.1.1.1").await.assert(429, "");
+    let more_knocks = Addresses {
+        connects_per_minute: 3,
+        ..addresses
+    };
+    host.endpoint.apply(more_knocks, shop());
+    guess("1.1.1.1").await.assert(401, "");
 }
 
 #[tokio::test]

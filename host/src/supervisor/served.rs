@@ -1,41 +1,49 @@
 //! What the configuration says about logs that are kept here, as the endpoint that clients sync at wants it.
 
-use std::sync::Arc;
+use tracing::error;
 
-use anyhow::Context as _;
-
-use crate::actor::Clock;
+use super::spec::log_of;
 use crate::backend::access::{self, Access, JwtRules};
 use crate::backend::{Backend, Rights};
-use crate::config::{self, Config, Jwt, Mode, StoreConfig, Sync};
-use crate::http::sync::{Addresses, Endpoint, Limits, Origins, Served};
-use crate::supervisor::log_of;
-use crate::telemetry::Metrics;
+use crate::config::{self, Config, Jwt, Mode, Server, StoreConfig, Sync};
+use crate::http::sync::{Addresses, Limits, Origins, Served};
+use crate::id::StoreId;
 
-/// The endpoint for every embedded store of `config`.
-pub(super) fn endpoint(
+/// The limits of addresses, and every embedded store of `config` that was not removed by hand. A store whose key cannot
+/// be read is left out; the configuration has read it once already.
+pub(super) fn served(
     config: &Config,
+    is_removed: impl Fn(&StoreId) -> bool,
     backend: &Backend,
-    clock: Clock,
-    metrics: Arc<Metrics>,
-) -> anyhow::Result<Endpoint> {
-    let server = config.server();
-    let addresses = Addresses {
+) -> (Addresses, Vec<Served>) {
+    let embedded = config.stores().iter().filter(|store| match store.sync {
+        Sync::Embedded => !is_removed(&store.id),
+        Sync::Remote(_) => false,
+    });
+    let one = |store: &StoreConfig| match one(store, backend) {
+        Ok(served) => Some(served),
+        Err(error) => {
+            error!(store = %store.id, %error, "apps cannot sync with it: access.jwt.key");
+            None
+        }
+    };
+    (
+        addresses(config.server()),
+        embedded.filter_map(one).collect(),
+    )
+}
+
+/// How much one address may do.
+pub fn addresses(server: &Server) -> Addresses {
+    Addresses {
         connections: server.connections_per_address,
         connects_per_minute: server.connects_per_minute,
         trusted_proxies: server.trusted_proxies.clone(),
-    };
-    let embedded = config.stores().iter().filter(|store| match store.sync {
-        Sync::Embedded => true,
-        Sync::Remote(_) => false,
-    });
-    let served: anyhow::Result<Vec<Served>> =
-        embedded.map(|store| served(store, backend)).collect();
-    Ok(Endpoint::new(served?, addresses, clock, metrics))
+    }
 }
 
 /// One store.
-fn served(store: &StoreConfig, backend: &Backend) -> anyhow::Result<Served> {
+fn one(store: &StoreConfig, backend: &Backend) -> Result<Served, access::BadKey> {
     let config::Limits {
         connections,
         connections_per_address,
@@ -52,9 +60,7 @@ fn served(store: &StoreConfig, backend: &Backend) -> anyhow::Result<Served> {
     let tokens = store.access.tokens.iter();
     let tokens = tokens.map(|token| (token.secret.expose_text(), rights(token.mode)));
     let jwt = store.access.jwt.as_ref().map(jwt);
-    // The configuration has read the key once already.
-    let access =
-        Access::new(tokens, jwt.as_ref()).with_context(|| format!("store {}", store.id))?;
+    let access = Access::new(tokens, jwt.as_ref())?;
     let origins = match (&store.access.origins, access.is_open()) {
         (Some(origins), _) => Origins::Only(origins.clone()),
         (None, true) => Origins::Local,

@@ -1,0 +1,121 @@
+//! Dead letters that are run again or given up for good, as an operator says.
+
+use std::sync::Arc;
+
+use crate::stamp::{RunId, Trigger};
+use crate::store::machine::StoreState;
+use crate::store::sabotage::Sabotage;
+use crate::store::subscription::Running;
+use crate::store::{DeadLetter, Failure, Landed, Mode, RunOutcome, RunToken};
+use crate::time::Timestamp;
+
+impl StoreState {
+    /// Runs a dead letter again, under the same stamp and in the same mode.
+    pub(super) fn on_redrive(&mut self, letter: DeadLetter) {
+        let plugin = &letter.stamp.run.plugin;
+        let found = self
+            .subscriptions
+            .iter_mut()
+            .find(|it| it.settings.plugin == *plugin);
+        let Some(subscription) = found else {
+            return;
+        };
+        let queued = subscription
+            .redrives
+            .iter()
+            .any(|other| other.stamp.run == letter.stamp.run)
+            || subscription.redriving() == Some(&letter.stamp.run);
+        if self.dead_letters.contains_key(&letter.stamp.run) && !queued {
+            subscription.redrives.push_back(letter);
+        }
+    }
+
+    /// Forgets a dead letter for good.
+    pub(super) fn on_discard(&mut self, run: RunId, now: Timestamp) {
+        if self.dead_letters.remove(&run).is_some() {
+            for subscription in &mut self.subscriptions {
+                subscription
+                    .redrives
+                    .retain(|letter| letter.stamp.run != run);
+            }
+            self.staging.next.dead_letters_removed.push(run);
+            self.staging.write_by(now);
+        }
+    }
+
+    /// The dead letter is run before the next event.
+    pub(super) fn start_redrive(&mut self, index: usize, letter: DeadLetter, now: Timestamp) {
+        let mut stamp = letter.stamp.clone();
+        if self.breaks(Sabotage::RedriveWithNewStamp) {
+            stamp.run.trigger = Trigger::Occurrence {
+                task: "redrive".into(),
+                due: now,
+            };
+        }
+        let reacts = self.breaks(Sabotage::RedriveReacts);
+        let running = Running {
+            token: RunToken(self.tokens_used),
+            stamp,
+            event: letter.event.clone(),
+            mode: if reacts { Mode::Reacting } else { letter.mode },
+            landed_at_start: false,
+            redrive: Some(letter),
+        };
+        let earlier = running
+            .redrive
+            .as_ref()
+            .map_or(0, |letter| letter.failures.len());
+        let attempt = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
+        if let Some(error) = self.too_deep(&running.stamp) {
+            self.on_redrive_finished(index, running, RunOutcome::Reject { error }, None, now);
+            return;
+        }
+        self.begin(index, running, attempt);
+    }
+
+    pub(super) fn on_redrive_finished(
+        &mut self,
+        index: usize,
+        running: Running,
+        outcome: RunOutcome,
+        build: Option<Arc<str>>,
+        now: Timestamp,
+    ) {
+        let Some(mut letter) = running.redrive else {
+            unreachable!("the caller looked");
+        };
+        let run = letter.stamp.run.clone();
+        let Some(landed) = self.dead_letters.get(&run).copied() else {
+            // Discarded while it ran.
+            return;
+        };
+        self.subscriptions[index].last_run = self.staging.write_by(now);
+        let error = match outcome {
+            RunOutcome::Finished { drafts, kv } => {
+                let plugin = &self.subscriptions[index].settings.plugin;
+                self.staging
+                    .next
+                    .kv
+                    .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
+                if running.mode == Mode::Reacting && landed == Landed::No {
+                    self.enqueue(running.stamp, drafts, now);
+                }
+                self.dead_letters.remove(&run);
+                self.staging.next.dead_letters_removed.push(run);
+                return;
+            }
+            RunOutcome::Retry { error } | RunOutcome::Reject { error } => error,
+        };
+        let attempt = u32::try_from(letter.failures.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        letter.failures.push(Failure {
+            attempt,
+            at: now,
+            error,
+            build,
+        });
+        letter.landed = landed;
+        self.staging.next.dead_letters.push(letter);
+    }
+}

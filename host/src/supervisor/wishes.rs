@@ -1,0 +1,225 @@
+//! What people order about single stores: it is written down before it is done, so that it outlives the process.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::{error, info};
+
+use super::{Changed, Followed, OrderError, Supervisor, Wish};
+use crate::act::Act;
+use crate::actor::StoreHandle;
+use crate::control::{OrderKind, StoreOrder};
+use crate::id::StoreId;
+use crate::telemetry::StoreState;
+
+type Answer = oneshot::Sender<Result<Followed, OrderError>>;
+
+/// How long whoever pauses a store waits to see it rest: a little longer than the store waits for its runs.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Between looks at it.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How an order that takes a while ended.
+pub(super) enum Wished {
+    /// There is nothing more to do.
+    Told,
+    /// A store was drained, or not.
+    Drained {
+        store: StoreId,
+        act: Act,
+        answer: Answer,
+        drained: Result<(), String>,
+    },
+}
+
+impl Supervisor {
+    pub(super) async fn on_wish(&mut self, store: StoreId, wish: Wish, act: Act, answer: Answer) {
+        let configured = self.config.stores().iter().any(|it| it.id == store);
+        if !configured && !self.orders.contains_key(&store) {
+            let unknown =
+                format!("no store {store} is configured, or its configuration has a mistake");
+            drop(answer.send(Err(OrderError::Unknown(unknown))));
+            return;
+        }
+        let order = |kind| {
+            Some(StoreOrder {
+                kind,
+                act: act.clone(),
+            })
+        };
+        match wish {
+            Wish::Pause => {
+                self.order(store, order(OrderKind::Paused), &act, answer)
+                    .await
+            }
+            Wish::Remove => {
+                self.order(store, order(OrderKind::Removed), &act, answer)
+                    .await
+            }
+            Wish::Resume => self.order(store, None, &act, answer).await,
+            Wish::Drain { within } => self.drain(store, within, act, answer),
+        }
+    }
+
+    /// Writes an order down and follows it.
+    async fn order(
+        &mut self,
+        store: StoreId,
+        order: Option<StoreOrder>,
+        act: &Act,
+        answer: Answer,
+    ) {
+        let before = self.orders.get(&store).map(|order| order.kind);
+        let control = &self.parts.control;
+        let written = match &order {
+            Some(_) => control.set_order(&store, order.clone()).await,
+            None => control.lift_order(&store, act).await,
+        };
+        if let Err(error) = written {
+            drop(answer.send(Err(OrderError::Failed(error.to_string()))));
+            return;
+        }
+        let kind = order.as_ref().map(|order| order.kind);
+        info!(%store, ?kind, ?before, "ordered by hand");
+        match order {
+            Some(order) => self.orders.insert(store.clone(), order),
+            None => self.orders.remove(&store),
+        };
+        self.reconcile(Changed::Anything);
+        let paused = self.paused_by_config(&store);
+        let handle = self
+            .stores
+            .get(&store)
+            .map(|running| running.handle.clone());
+        self.wishes.spawn(async move {
+            let followed = match kind {
+                Some(OrderKind::Removed) => followed(store, "removed", None),
+                Some(OrderKind::Paused | OrderKind::Drained) => rested(store, handle).await,
+                None => resumed(store, handle, before.is_none(), paused).await,
+            };
+            drop(answer.send(Ok(followed)));
+            Wished::Told
+        });
+    }
+
+    fn paused_by_config(&self, store: &StoreId) -> bool {
+        let mut stores = self.config.stores().iter();
+        stores.any(|it| it.id == *store && it.paused)
+    }
+
+    fn drain(&mut self, store: StoreId, within: Duration, act: Act, answer: Answer) {
+        let Some(running) = self.stores.get(&store) else {
+            let reason = format!("store {store} does not run");
+            drop(answer.send(Err(OrderError::Impossible(reason))));
+            return;
+        };
+        let handle = running.handle.clone();
+        self.wishes.spawn(async move {
+            let drained = handle.drain(within).await;
+            Wished::Drained {
+                store,
+                act,
+                answer,
+                drained,
+            }
+        });
+    }
+
+    pub(super) async fn on_wished(&mut self, wished: Wished) {
+        let (store, act, answer) = match wished {
+            Wished::Told => return,
+            Wished::Drained {
+                store,
+                act,
+                answer,
+                drained,
+            } => match drained {
+                Ok(()) => (store, act, answer),
+                Err(reason) => {
+                    let reason = format!("store {store} is not drained: {reason}");
+                    drop(answer.send(Err(OrderError::Impossible(reason))));
+                    return;
+                }
+            },
+        };
+        let kind = OrderKind::Drained;
+        let written = self.parts.control.set_order(
+            &store,
+            Some(StoreOrder {
+                kind,
+                act: act.clone(),
+            }),
+        );
+        if let Err(error) = written.await {
+            error!(%store, %error, "it is drained, but that cannot be written down; it starts again");
+            drop(answer.send(Err(OrderError::Failed(error.to_string()))));
+            // It ends, and is started anew because it is wanted.
+            self.let_go(store);
+            return;
+        }
+        info!(%store, by = %act.by, "drained by hand");
+        self.orders.insert(store.clone(), StoreOrder { kind, act });
+        self.reconcile(Changed::Anything);
+        drop(answer.send(Ok(followed(store, StoreState::Paused.label(), None))));
+    }
+}
+
+fn followed(store: StoreId, state: &str, note: Option<&str>) -> Followed {
+    Followed {
+        store,
+        state: state.to_owned(),
+        note: note.map(str::to_owned),
+    }
+}
+
+/// Waits until the store rests.
+async fn rested(store: StoreId, handle: Option<StoreHandle>) -> Followed {
+    let Some(handle) = handle else {
+        return followed(store, StoreState::Paused.label(), Some("it did not run"));
+    };
+    let rests = async {
+        while handle
+            .report()
+            .await
+            .is_some_and(|report| report.state != StoreState::Paused)
+        {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, rests).await {
+        Ok(()) => followed(store, StoreState::Paused.label(), None),
+        Err(_) => followed(store, "pausing", Some("it is still finishing what runs")),
+    }
+}
+
+/// Waits until the store has left its rest.
+async fn resumed(
+    store: StoreId,
+    handle: Option<StoreHandle>,
+    vain: bool,
+    paused: bool,
+) -> Followed {
+    let Some(handle) = handle else {
+        let note = "it is not configured, or it is still stopping; it runs as soon as it can";
+        return followed(store, StoreState::Stopped.label(), Some(note));
+    };
+    let left = async {
+        loop {
+            match handle.report().await {
+                Some(report) if report.state == StoreState::Paused && !paused => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                report => return report,
+            }
+        }
+    };
+    let report = tokio::time::timeout(PATIENCE, left).await.ok().flatten();
+    let state = report.map_or(StoreState::Connecting, |report| report.state);
+    let note = match (paused, vain) {
+        (true, _) => Some("its configuration says paused = true; change that to have it run"),
+        (false, true) => Some("nobody had paused it"),
+        (false, false) => None,
+    };
+    followed(store, state.label(), note)
+}
