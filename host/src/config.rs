@@ -32,7 +32,7 @@ mod tests;
 pub use changes::Changes;
 pub use diff::Diff;
 pub use environment::Environment;
-pub use files::Location;
+pub use files::{Location, Origin};
 pub use load::{Loaded, load};
 pub use problem::{Place, Problem, Refused};
 pub use secret::Hidden;

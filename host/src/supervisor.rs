@@ -26,7 +26,7 @@ pub use spec::log_of;
 use crate::actor::{Shared, StoreActor, StoreHandle, StoreSpec};
 use crate::backend::Backend;
 use crate::catalog::Shelf;
-use crate::config::{Changes, Config, Loaded, Problem, Source, StoreConfig};
+use crate::config::{Changes, Config, Loaded, Origin, Problem, Source, StoreConfig};
 use crate::control::{self, Control, OrderKind, StoreOrder};
 use crate::http;
 use crate::id::StoreId;
@@ -39,6 +39,8 @@ pub struct Supervisor {
     parts: Parts,
     /// In force.
     config: Arc<Config>,
+    /// What there was when it was read.
+    origin: Origin,
     state: ConfigState,
     /// What was told to the log about the configuration.
     told: Vec<Problem>,
@@ -109,6 +111,7 @@ impl Supervisor {
         parts.changes.also(loaded.files);
         let mut supervisor = Self {
             config: Arc::new(loaded.config),
+            origin: loaded.origin,
             state: ConfigState {
                 loaded_at: parts.shared.clock.now(),
                 problems: loaded.problems.clone(),
@@ -152,7 +155,7 @@ impl Supervisor {
                 }
                 _ = hangup.recv() => {
                     info!("SIGHUP: reading the configuration again");
-                    self.reload().await;
+                    self.reload_as_asked().await;
                 }
                 Ok(()) = self.parts.shelf.changed() => self.reconcile(Changed::Catalog),
                 Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended.map(|(id, ())| id)),
@@ -167,7 +170,7 @@ impl Supervisor {
     async fn on_order(&mut self, order: Order) {
         // Whoever asked may have stopped waiting.
         match order {
-            Order::Reload(answer) => drop(answer.send(self.reload().await)),
+            Order::Reload(answer) => drop(answer.send(self.reload_as_asked().await)),
             Order::Preview { config, answer } => drop(answer.send(self.preview(config).await)),
             Order::Store {
                 store,

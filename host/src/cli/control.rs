@@ -207,6 +207,8 @@ impl Running {
 fn data_folder(location: &Location, environment: &Environment) -> anyhow::Result<PathBuf> {
     match load(location, environment) {
         Ok(loaded) => Ok(loaded.config.server().data.clone()),
+        // The server may well run, on what was right before.
+        Err(refused) if refused.data.is_some() => Ok(refused.data.unwrap_or_default()),
         Err(refused) => {
             let text = format!("{refused}\nname the data folder of the server with --data");
             Err(Refusal::Config(text).into())
@@ -443,7 +445,11 @@ mod tests {
         fs::write(&main, "[server]\ndata = \"/var/lib/qm\"\n").unwrap();
         let found = data_folder(&location, &environment).unwrap();
         assert_eq!(found, Path::new("/var/lib/qm"));
-        fs::write(&main, "[server]\nlisten = 1\n").unwrap();
+        // The server that runs may still be on what was right before.
+        fs::write(&main, "[server]\ndata = \"/var/lib/qm\"\nlisten = 1\n").unwrap();
+        let found = data_folder(&location, &environment).unwrap();
+        assert_eq!(found, Path::new("/var/lib/qm"));
+        fs::write(&main, "[server]\ndata = 1\n").unwrap();
         let error = data_folder(&location, &environment).unwrap_err();
         assert!(
             matches!(error.downcast_ref(), Some(Refusal::Config(text)) if text.contains("with --data"))

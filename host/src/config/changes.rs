@@ -1,11 +1,13 @@
 //! Tells when the files of a configuration may differ from what was read: it looks at them when something near them
 //! changes, and every few seconds, and waits until whoever writes has finished. It never reads what is in them.
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::seen::Seen;
 use crate::config::{Location, Source};
@@ -14,7 +16,7 @@ use crate::watch::Watch;
 /// How long nothing must change: whoever copies files writes again within microseconds.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// The same while a file has become empty or the main file has gone: an editor or a slow copy is in the middle of it.
+/// The same while a file has become empty or has gone: an editor or a slow copy is in the middle of it.
 const SETTLE_HALF: Duration = Duration::from_secs(2);
 
 /// How long it is waited at most, so that somebody who writes all the time does not keep everybody else waiting.
@@ -31,8 +33,11 @@ pub struct Changes {
     also: Vec<PathBuf>,
     /// As they were when they were last told about.
     told: Vec<Seen>,
-    /// Whether somebody has to look.
+    /// Whether somebody has to look, and when the next look at a pending change is.
     stirred: bool,
+    look_at: Option<Instant>,
+    /// A look that goes on, however often whoever waits for it is interrupted.
+    looking: Option<JoinHandle<Vec<Seen>>>,
     /// A change that is not told yet: since when, and what it looked like last, since when.
     pending: Option<Pending>,
 }
@@ -53,6 +58,8 @@ impl Changes {
             watch: Watch::new(RESCAN),
             also: Vec::new(),
             stirred: false,
+            look_at: None,
+            looking: None,
             pending: None,
         };
         changes.watch_all();
@@ -70,21 +77,31 @@ impl Changes {
         }
     }
 
+    /// What is there now is worth telling, whatever was told before: it was read when nobody had told so, and refused.
+    pub fn forget(&mut self) {
+        self.told.clear();
+        self.stirred = true;
+    }
+
     /// Waits until something is different and whoever changes it has finished. Cancel-safe: what is under way is kept.
     pub async fn next(&mut self) {
         loop {
-            match &self.pending {
-                Some(_) => sleep(SETTLE / 2).await,
-                None if self.stirred => {}
-                None => drop(self.watch.changed().await),
+            if self.looking.is_none() {
+                match self.look_at {
+                    Some(look_at) => sleep_until(look_at).await,
+                    None if self.stirred => {}
+                    None => drop(self.watch.changed().await),
+                }
+                let (source, also) = (self.source.clone(), self.also.clone());
+                self.looking = Some(spawn_blocking(move || look(&source, &also)));
+                self.stirred = false;
             }
-            // Kept until somebody has looked, however often this is dropped before.
-            self.stirred = true;
-            let (source, also) = (self.source.clone(), self.also.clone());
-            let looked = tokio::task::spawn_blocking(move || look(&source, &also)).await;
-            let seen = looked.expect("looking does not panic");
-            self.stirred = false;
-            if self.is_settled(seen) {
+            let looking = self.looking.as_mut().expect("it was begun just above");
+            let seen = looking.await.expect("looking does not panic");
+            self.looking = None;
+            let settled = self.is_settled(seen);
+            self.look_at = self.pending.is_some().then(|| Instant::now() + SETTLE / 2);
+            if settled {
                 // A folder may be another one by now.
                 self.watch_all();
                 return;
@@ -120,15 +137,12 @@ impl Changes {
         settled
     }
 
-    /// Whether a file that had something in it has nothing, or the main file that was there is not.
+    /// Whether a file that had something in it is empty or gone: most likely somebody is about to write it.
     fn is_half(&self, seen: &[Seen]) -> bool {
-        let emptied = |now: &Seen| {
-            let before = self.told.iter().find(|before| before.path() == now.path());
-            before.is_some_and(|it| it.is_there() && !it.is_empty())
-        };
-        let main_gone = |seen: &[Seen]| !seen.first().is_some_and(Seen::is_there);
-        seen.iter().filter(|now| now.is_empty()).any(emptied)
-            || (main_gone(seen) && !main_gone(&self.told))
+        let full = |it: &Seen| it.is_there() && !it.is_empty();
+        let full_now: HashSet<&Path> = seen.iter().filter(|it| full(it)).map(Seen::path).collect();
+        let mut full_before = self.told.iter().filter(|it| full(it));
+        full_before.any(|it| !full_now.contains(it.path()))
     }
 
     fn watch_all(&mut self) {
@@ -137,7 +151,7 @@ impl Changes {
         match self.source.location() {
             Location::Folder(folder) => paths.extend([folder.join("stores"), folder]),
             Location::File(main) => paths.extend([main.with_file_name("stores"), main]),
-            Location::Nowhere => paths.push(PathBuf::from("config")),
+            Location::Nowhere => paths.extend(Location::USUAL.map(PathBuf::from)),
         }
         self.watch.set(paths);
     }
@@ -154,12 +168,22 @@ fn look(source: &Source, also: &[PathBuf]) -> Vec<Seen> {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| is_read(path))
         .collect();
     files.sort();
     paths.extend(files);
     paths.push(source.dotenv().clone());
     paths.extend(also.iter().cloned());
     paths.iter().map(|path| Seen::of(path)).collect()
+}
+
+/// Whether a file of the stores' folder counts: editors' own files come and go.
+fn is_read(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "toml")
+        && path
+            .file_name()
+            .is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
 }
 
 #[cfg(test)]

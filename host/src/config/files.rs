@@ -20,9 +20,21 @@ pub enum Location {
     Nowhere,
 }
 
+/// What there was when a configuration was read. What was there does not vanish on purpose: more likely a volume is not
+/// mounted, or somebody is in the middle of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The main file.
+    pub(super) main: bool,
+    /// The folder of the stores' files.
+    pub(super) stores: bool,
+}
+
 /// What was read.
 #[derive(Default)]
 pub(super) struct Files {
+    /// What there was.
+    pub(super) origin: Origin,
     /// The main file's content; empty if there is none, nothing if it cannot be used.
     pub(super) main: Option<Document>,
     /// The files of `stores/`, sorted by name.
@@ -50,12 +62,15 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const MAIN_FILE: &str = "quartermaster.toml";
 
 impl Location {
+    /// Where it is looked for if nobody says where it is.
+    pub(super) const USUAL: [&'static str; 2] = ["config", "/etc/quartermaster"];
+
     /// What the operator named, or else `config/`, or else `/etc/quartermaster`.
     pub fn find(given: Option<&Path>) -> Self {
         match given {
             Some(path) if path.is_dir() => Self::Folder(path.to_owned()),
             Some(path) => Self::File(path.to_owned()),
-            None => ["config", "/etc/quartermaster"]
+            None => Self::USUAL
                 .into_iter()
                 .map(PathBuf::from)
                 .find(|path| path.is_dir())
@@ -115,8 +130,12 @@ impl Location {
 impl Files {
     fn read_main(&mut self, path: &Path) {
         match read_document(path) {
-            Ok(document) => self.main = Some(document),
+            Ok(document) => {
+                self.origin.main = true;
+                self.main = Some(document);
+            }
             Err(problems) => {
+                self.origin.main = path.symlink_metadata().is_ok();
                 self.main = None;
                 self.problems.extend(problems);
             }
@@ -131,6 +150,7 @@ impl Files {
             Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => return self.refuse(folder, &format!("cannot be listed: {error}")),
         };
+        self.origin.stores = true;
         let mut names = Vec::new();
         for entry in entries {
             match entry {

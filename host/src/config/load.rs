@@ -10,7 +10,7 @@ use figment::value::Value;
 
 use crate::config::document::{Document, kind};
 use crate::config::fields::{Context, Fields, join};
-use crate::config::files::{Location, StoreFile};
+use crate::config::files::{Location, Origin, StoreFile};
 use crate::config::keys::{MAIN, SERVER, STORE, STORE_IDS};
 use crate::config::layer::{self, Layer};
 use crate::config::problem::{Place, Problem, Refused, Wrong};
@@ -31,6 +31,8 @@ pub struct Loaded {
     pub notes: Vec<String>,
     /// The files outside of the configuration that were read: those with secrets.
     pub files: Vec<PathBuf>,
+    /// What there was.
+    pub origin: Origin,
 }
 
 /// A store that something declares.
@@ -68,6 +70,7 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
     };
     // With the main file unreadable, what a store lacks may well be in it.
     let complete = files.main.is_some();
+    let origin = files.origin;
     let mut main = files.main.unwrap_or_default();
     let mut stores = declared_in_main(&mut main, &mut context);
     context.layers = Figment::from(Layer::main(&main.file, main.table));
@@ -94,11 +97,21 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
         .iter()
         .filter_map(|store| read_store(store, &server, complete, &mut context))
         .collect();
-    finish(Config::new(server, rollouts, stores), context)
+    finish(
+        Config::new(server, rollouts, stores),
+        origin,
+        complete,
+        context,
+    )
 }
 
 /// Leaves out the stores that have a problem.
-fn finish(config: Config, context: Context<'_>) -> Result<Loaded, Refused> {
+fn finish(
+    config: Config,
+    origin: Origin,
+    complete: bool,
+    context: Context<'_>,
+) -> Result<Loaded, Refused> {
     let Context {
         mut problems,
         notes,
@@ -108,11 +121,16 @@ fn finish(config: Config, context: Context<'_>) -> Result<Loaded, Refused> {
     problems.sort();
     problems.dedup();
     if problems.iter().any(|problem| problem.store.is_none()) {
-        let data = Some(config.server().data.clone());
+        let is_data = |problem: &Problem| {
+            let key = problem.key.as_deref();
+            key.is_some_and(|key| key == "server" || key == "server.data")
+        };
+        let known = complete && !problems.iter().any(is_data);
         return Err(Refused {
             problems,
             notes,
-            data,
+            data: known.then(|| config.server().data.clone()),
+            files: files.into_keys().collect(),
         });
     }
     let broken: BTreeSet<&str> = problems.iter().filter_map(|p| p.store.as_deref()).collect();
@@ -125,6 +143,7 @@ fn finish(config: Config, context: Context<'_>) -> Result<Loaded, Refused> {
         problems,
         notes,
         files: files.into_keys().collect(),
+        origin,
     })
 }
 

@@ -47,6 +47,8 @@ pub struct Refused {
     pub notes: Vec<String>,
     /// `server.data`, as far as it could be read: for whoever looks for the server that runs.
     pub data: Option<std::path::PathBuf>,
+    /// The files outside of the configuration that it refers to, be they there or not.
+    pub files: Vec<std::path::PathBuf>,
 }
 
 /// What is wrong with a value, before its place and key are known.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::problem::{Place, Wrong};
 use crate::config::{
-    Config, Diff, Environment, Loaded, Location, Problem, Refused, Server, StoreConfig, load,
+    Config, Diff, Environment, Loaded, Location, Origin, Problem, Refused, Server, StoreConfig,
+    load,
 };
 use crate::id::StoreId;
 
@@ -14,8 +15,6 @@ use crate::id::StoreId;
 pub struct Source {
     location: Location,
     dotenv: PathBuf,
-    /// The main file, if it was there in the beginning: it does not vanish on purpose.
-    main: Option<PathBuf>,
 }
 
 /// What to run after another reading.
@@ -35,17 +34,14 @@ pub struct Reloaded {
     pub notes: Vec<String>,
     /// The files outside of the configuration that were read.
     pub files: Vec<PathBuf>,
+    /// What there was.
+    pub origin: Origin,
 }
 
 impl Source {
     /// Reads from `location`, and from the file `dotenv`, which may be absent.
     pub fn new(location: Location, dotenv: PathBuf) -> Self {
-        let main = location.main().filter(|main| main.exists());
-        Self {
-            location,
-            dotenv,
-            main,
-        }
+        Self { location, dotenv }
     }
 
     /// The same environment, and another place.
@@ -74,22 +70,31 @@ impl Source {
         load(&self.location(), &Environment::of_process(&self.dotenv))
     }
 
-    /// Reads it while `running` is in force. Blocks.
+    /// Reads it while `running` is in force, for which there `was` something. Blocks.
     ///
     /// # Errors
-    /// As for a start; also if the main file was there, and is gone.
-    pub fn reload(&self, running: &Config) -> Result<Reloaded, Refused> {
-        if let Some(main) = self.main.as_ref().filter(|main| !main.exists()) {
-            let place = Place::in_file(&main.display().to_string().into(), None);
-            let wrong = Wrong::new("it was there, and is gone; the running configuration stays")
-                .hint("put it back, or restart the server to run without it");
-            return Err(Refused {
-                problems: vec![wrong.at(place, None, None)],
-                notes: Vec::new(),
-                data: Some(running.server().data.clone()),
-            });
-        }
-        Ok(self.load()?.over(running))
+    /// As for a start; also if the main file or the stores' folder was there, and is gone.
+    pub fn reload(&self, running: &Config, was: Origin) -> Result<Reloaded, Refused> {
+        let loaded = self.load()?;
+        let location = self.location();
+        let main = location.main().filter(|_| was.main && !loaded.origin.main);
+        let stores = || {
+            location
+                .stores()
+                .filter(|_| was.stores && !loaded.origin.stores)
+        };
+        let Some(gone) = main.or_else(stores) else {
+            return Ok(loaded.over(running));
+        };
+        let place = Place::in_file(&gone.display().to_string().into(), None);
+        let wrong = Wrong::new("it was there, and is gone; the running configuration stays")
+            .hint("put it back, or restart the server to run without it");
+        Err(Refused {
+            problems: vec![wrong.at(place, None, None)],
+            notes: loaded.notes,
+            data: Some(running.server().data.clone()),
+            files: loaded.files,
+        })
     }
 }
 
@@ -101,6 +106,7 @@ impl Loaded {
             problems,
             notes,
             files,
+            origin,
         } = self;
         let is_broken = |store: &&StoreConfig| {
             let mut names = problems
@@ -123,6 +129,7 @@ impl Loaded {
             problems,
             notes,
             files,
+            origin,
         }
     }
 }

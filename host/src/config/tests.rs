@@ -10,6 +10,7 @@ use crate::config::{Environment, Loaded, Location, Refused, StoreConfig, load};
 mod access;
 mod documentation;
 mod problems;
+mod reload;
 mod sources;
 
 /// A configuration folder to be.

@@ -40,7 +40,7 @@ pub(super) fn apply(stores: &mut [Declared], context: &mut Context<'_>) {
         let problem = |wrong| about(alias.variable, variable, wrong, None);
         context.problems.extend(applied.map_err(problem).err());
     }
-    let main_names = names(MAIN, |path| path != ["stores"]);
+    let main_names = names(MAIN, |path| path != ["stores"] && path != ["plugins"]);
     let store_names = names(STORE, |_| true);
     for (name, variable) in environment.iter() {
         let Some(rest) = name.strip_prefix(PREFIX) else {

@@ -6,17 +6,27 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::{Changed, ReloadOutcome, ReloadReport, Supervisor};
-use crate::config::{Diff, Location, Refused, Reloaded};
+use crate::config::{Config, Diff, Location, Origin, Refused, Reloaded, Source};
 use crate::telemetry::Reload;
 
 /// Changed stores that are named in the log one by one.
 const STORES_TOLD_MAX: usize = 20;
 
 impl Supervisor {
+    /// The same because somebody asked for it. What was refused may be mended without a trace, as when a folder is back that
+    /// was away for a moment.
+    pub(super) async fn reload_as_asked(&mut self) -> ReloadReport {
+        let report = self.reload().await;
+        if report.outcome == ReloadOutcome::Refused {
+            self.parts.changes.forget();
+        }
+        report
+    }
+
     /// Reads the configuration again and applies it.
     pub(super) async fn reload(&mut self) -> ReloadReport {
-        let (source, running) = (self.parts.source.clone(), self.config.clone());
-        let reloaded = tokio::task::spawn_blocking(move || source.reload(&running)).await;
+        let (source, running, was) = self.basis();
+        let reloaded = tokio::task::spawn_blocking(move || source.reload(&running, was)).await;
         let report = match reloaded.expect("reading the configuration does not panic") {
             Ok(reloaded) => self.apply(reloaded).await,
             Err(refused) => self.refuse(refused),
@@ -34,9 +44,9 @@ impl Supervisor {
 
     /// What a reload would do; or `config`, a folder or file, in place of what is in force.
     pub(super) async fn preview(&self, config: Option<PathBuf>) -> ReloadReport {
-        let (source, running) = (self.parts.source.clone(), self.config.clone());
+        let (source, running, was) = self.basis();
         let load = move || match config {
-            None => source.reload(&running),
+            None => source.reload(&running, was),
             Some(path) => {
                 let source = source.at(Location::find(Some(&path)));
                 source.load().map(|loaded| loaded.over(&running))
@@ -55,6 +65,11 @@ impl Supervisor {
         }
     }
 
+    /// What another reading is compared with.
+    fn basis(&self) -> (Source, Arc<Config>, Origin) {
+        (self.parts.source.clone(), self.config.clone(), self.origin)
+    }
+
     async fn apply(&mut self, reloaded: Reloaded) -> ReloadReport {
         let outcome = match reloaded.diff.is_empty() {
             true => ReloadOutcome::Unchanged,
@@ -63,6 +78,7 @@ impl Supervisor {
         let report = report(&reloaded, outcome);
         self.tell(&report);
         self.parts.changes.also(reloaded.files);
+        self.origin = reloaded.origin;
         self.state.problems = reloaded.problems;
         self.state.refused = false;
         self.state.kept = reloaded.kept;
@@ -89,6 +105,8 @@ impl Supervisor {
     }
 
     fn refuse(&mut self, refused: Refused) -> ReloadReport {
+        // A secret that is missing may come.
+        self.parts.changes.also(refused.files.clone());
         let report = report_of_refused(refused);
         self.tell(&report);
         self.state.problems.clone_from(&report.problems);

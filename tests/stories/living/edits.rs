@@ -117,6 +117,27 @@ async fn a_mistake_in_what_concerns_all_changes_nothing_at_all() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_folder_that_vanishes_stops_nobody() -> Result<()> {
+    let mut host = with_stores(["shop"]).await?;
+    host.start().await?;
+    host.live("shop").await?;
+    let (config, away) = (host.folder().join("config"), host.folder().join("away"));
+    fs::rename(&config, &away)?;
+    let said = host.command(&["reload", "--data", "data"]).await?;
+    ensure!(
+        said.code == Some(78) && said.out.contains("put it back"),
+        "{said:?}"
+    );
+    ensure!(version_that_answers(&host, "shop", "q1").await? == "version-00000001");
+    fs::rename(&away, &config)?;
+    health_until(&host, "it to be mended", |health| {
+        health["status"] == "healthy"
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_swap_of_symlinks_as_kubernetes_does_it_is_noticed() -> Result<()> {
     let mut host = with_stores(["shop"]).await?;
     let config = host.folder().join("config");

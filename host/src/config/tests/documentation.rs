@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::keys::{ALIASES, PLUGIN, SERVER, STORE, STORE_IDS, TOKEN, paths};
+use crate::config::keys::{ALIASES, PLUGIN, RELEASE, SERVER, STORE, STORE_IDS, TOKEN, paths};
 
 fn document(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -27,6 +27,7 @@ fn the_readme_lists_every_key_and_no_other() {
         ("server.", SERVER),
         ("", STORE),
         ("plugins.<name>.", PLUGIN),
+        ("plugins.<name>.", RELEASE),
         ("access.tokens.<name>.", TOKEN),
     ] {
         let paths = paths(keys).into_iter();
