@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use tracing::warn;
 
 use crate::runtime::compile_into_cache;
 
@@ -30,17 +31,27 @@ pub enum Compiler {
     InProcess,
 }
 
+/// Why there is nothing in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Uncompiled {
+    /// The component is to blame.
+    Refused(String),
+    /// It may pass.
+    Failed(String),
+}
+
 impl Compiler {
     /// Has `bytes` compiled into `cache`.
     ///
     /// # Errors
     /// What is wrong with the component, or what it did to the compiler.
-    pub(super) async fn compile(&self, cache: &Path, bytes: &[u8]) -> Result<(), String> {
+    pub(super) async fn compile(&self, cache: &Path, bytes: &[u8]) -> Result<(), Uncompiled> {
         let program = match self {
             Self::Child { program } => program,
             Self::InProcess => {
                 let compiled = compile_into_cache(cache, bytes);
-                return compiled.map(drop).map_err(|error| error.to_string());
+                let refused = |error: crate::runtime::Error| Uncompiled::Refused(error.to_string());
+                return compiled.map(drop).map_err(refused);
             }
         };
         let mut child = Command::new(program)
@@ -53,16 +64,20 @@ impl Compiler {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| format!("the process that compiles it cannot be started: {error}"))?;
+            .map_err(|error| {
+                let what = "the process that compiles it cannot be started";
+                Uncompiled::Failed(format!("{what}: {error}"))
+            })?;
         let exchanged = timeout(PATIENCE, exchange(&mut child, bytes)).await;
         let Ok((answer, status)) = exchanged else {
             // Waited for, so that no zombie stays.
             child.kill().await.ok();
             let seconds = PATIENCE.as_secs();
-            return Err(format!("compiling it takes more than {seconds} seconds"));
+            let reason = format!("compiling it takes more than {seconds} seconds");
+            return Err(Uncompiled::Refused(reason));
         };
-        let status = status.map_err(|error| format!("it cannot be compiled: {error}"))?;
-        verdict(&answer, status)
+        let failed = |error| Uncompiled::Failed(format!("it cannot be compiled: {error}"));
+        verdict(&answer, status.map_err(failed)?)
     }
 }
 
@@ -88,18 +103,29 @@ async fn exchange(child: &mut Child, bytes: &[u8]) -> (String, std::io::Result<E
     (answer, status)
 }
 
-fn verdict(answer: &str, status: ExitStatus) -> Result<(), String> {
-    match (status.success(), answer.trim()) {
-        (true, _) => Ok(()),
-        (false, "") => Err(match status.signal() {
-            // What an allocation ends with that gets no memory.
-            Some(6) => "compiling it takes more memory than a plugin may take (2 GiB)".to_owned(),
-            Some(9 | 24) => {
-                "compiling it takes more computing than a plugin may take (2 minutes)".to_owned()
-            }
-            Some(signal) => format!("the compiler crashed over it (signal {signal})"),
-            None => format!("the compiler failed over it ({status})"),
-        }),
-        (false, reason) => Err(reason.to_owned()),
+fn verdict(answer: &str, status: ExitStatus) -> Result<(), Uncompiled> {
+    let refused = |reason: &str| Err(Uncompiled::Refused(reason.to_owned()));
+    match (status.success(), answer.trim(), status.signal()) {
+        (true, "", _) => Ok(()),
+        (true, note, _) => {
+            warn!("{note}");
+            Ok(())
+        }
+        // What ends with it: an allocation that gets no memory, and a stack that is used up.
+        (false, "", Some(6)) => {
+            refused("compiling it takes more memory than there is for a plugin (2 GiB)")
+        }
+        (false, "", Some(24)) => {
+            refused("compiling it takes more computing than a plugin may take (2 minutes)")
+        }
+        (false, "", Some(9)) => {
+            let reason = "the process that compiled it was killed, perhaps because the machine has no memory left";
+            Err(Uncompiled::Failed(reason.to_owned()))
+        }
+        (false, "", Some(signal)) => {
+            refused(&format!("the compiler crashed over it (signal {signal})"))
+        }
+        (false, "", None) => refused(&format!("the compiler failed over it ({status})")),
+        (false, reason, _) => refused(reason),
     }
 }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::actor::Clock;
 use crate::catalog::choice::Lineup;
@@ -28,13 +28,17 @@ use crate::control::{self, Control};
 use crate::id::{PluginDigest, PluginName};
 use crate::runtime::Engine;
 use crate::telemetry::Metrics;
+use crate::time::Timestamp;
 use crate::watch::Watch;
 
 /// Between two looks at the folder without a reason: heals what a lost notification hid.
 const RESCAN: Duration = Duration::from_secs(5);
 
-/// Before a file is looked at again that could not be read or kept.
-const FAILED_PAUSE: Duration = Duration::from_secs(5);
+/// Before a file is tried again that could not be read, kept or compiled for a reason that may pass.
+const FAILED_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long changes that nobody waits for are collected before they are published: thousands of files come at once.
+const PUBLISH_DELAY: Duration = Duration::from_millis(250);
 
 /// How long a start waits for plugins. Some Python components that have to be compiled are there by then.
 const OPEN_PATIENCE: Duration = Duration::from_secs(120);
@@ -71,7 +75,16 @@ pub struct Catalog {
     surplus: usize,
     /// Files that have settled and were not loaded yet.
     settled: BTreeMap<OsString, Option<scan::Fingerprint>>,
-    jobs: JoinSet<(Job, Loaded)>,
+    /// What stores wait for is loaded beside whatever else is: a file that nobody wants may keep the compiler busy for
+    /// minutes.
+    urgent: JoinSet<(Job, Loaded)>,
+    others: JoinSet<(Job, Loaded)>,
+    /// Plugins whose file was taken away while we looked. Only a good file brings them back.
+    removed: BTreeSet<PluginName>,
+    /// When what has changed and nobody waits for is published.
+    publish_at: Timestamp,
+    /// No look at the folder before, because the last one failed.
+    rest_until: Timestamp,
     wake: Arc<Notify>,
     looked: bool,
 }
@@ -116,7 +129,11 @@ impl Catalog {
             refused: BTreeMap::new(),
             surplus: 0,
             settled: BTreeMap::new(),
-            jobs: JoinSet::new(),
+            urgent: JoinSet::new(),
+            others: JoinSet::new(),
+            removed: BTreeSet::new(),
+            publish_at: Timestamp::NEVER,
+            rest_until: Timestamp::default(),
             wake: Arc::default(),
             looked: false,
         };
@@ -139,29 +156,38 @@ impl Catalog {
     pub async fn run(mut self, closing: CancellationToken) {
         while closing.run_until_cancelled(self.turn()).await.is_some() {}
         // A child that compiles is killed with its job.
-        self.jobs.shutdown().await;
+        self.urgent.shutdown().await;
+        self.others.shutdown().await;
     }
 
     /// Takes in the next thing that happens.
     async fn turn(&mut self) {
-        self.start_job();
+        self.start_jobs();
         let look_at = match self.looked {
-            true => self.folder.look_at(),
+            true => self.folder.look_at().max(self.rest_until),
             false => self.clock.now(),
         };
         // All are cancel-safe: queues, and signals that are kept until somebody looks.
         tokio::select! {
             _ = self.watch.changed() => self.look().await,
             () = self.clock.sleep_until(look_at) => self.look().await,
-            Some(done) = self.jobs.join_next() => match done {
-                Ok((job, loaded)) => self.on_loaded(job, loaded).await,
-                Err(error) => warn!(%error, "loading a plugin failed"),
-            },
+            Some(done) = self.urgent.join_next() => self.on_job(done).await,
+            Some(done) = self.others.join_next() => self.on_job(done).await,
+            () = self.clock.sleep_until(self.publish_at) => self.publish(),
             Some(order) = self.orders.recv() => self.on_order(order).await,
             () = self.wake.notified() => self.judge_all().await,
             Ok(()) = self.running.changed() => {
                 self.config = self.running.borrow_and_update().clone();
                 self.take_config().await;
+            }
+        }
+    }
+
+    async fn on_job(&mut self, done: Result<(Job, Loaded), JoinError>) {
+        match done {
+            Ok((job, loaded)) => self.on_loaded(job, loaded).await,
+            Err(error) => {
+                error!(%error, "loading a plugin failed; its file is read when it changes")
             }
         }
     }
@@ -174,7 +200,7 @@ impl Catalog {
             let tried = self.refused.contains_key(&file);
             !tried && (self.settled.contains_key(&file) || self.folder.is_restless(&file))
         });
-        self.looked && !restless && self.jobs.is_empty() && self.missing_stock().is_none()
+        self.looked && !restless && self.urgent.is_empty() && self.missing_stock().is_none()
     }
 
     /// The plugins that configured stores want.
@@ -211,6 +237,7 @@ impl Catalog {
             Ok(listing) => listing,
             Err(error) => {
                 warn!(%error, "the plugin folder cannot be listed; it is looked at again");
+                self.rest_until = self.clock.now() + RESCAN;
                 return;
             }
         };
@@ -226,6 +253,7 @@ impl Catalog {
             {
                 info!(plugin = %offer.lineup.plugin, "plugin file gone; its subscriptions are parked");
                 offer.lineup.present = false;
+                self.removed.insert(offer.lineup.plugin.clone());
             }
         }
         self.settled.extend(observed.settled);
@@ -234,36 +262,41 @@ impl Catalog {
         }
     }
 
-    /// Begins to load what is needed most, if nothing is being loaded.
-    fn start_job(&mut self) {
-        if !self.jobs.is_empty() {
-            return;
+    /// Begins to load what stores wait for, and beside it something that nobody waits for.
+    fn start_jobs(&mut self) {
+        if self.urgent.is_empty()
+            && let Some(job) = self.next_urgent()
+        {
+            self.urgent.spawn(self.loader.clone().done(job));
         }
-        let folder = &self.config.server().plugins;
-        let wanted = self.wanted();
-        let is_wanted =
-            |name: &&OsString| scan::plugin_of(name).is_ok_and(|it| wanted.contains(&it));
-        let first = self.settled.keys().find(is_wanted).cloned();
-        let file = |name: OsString, print| Job::File {
-            folder: folder.clone(),
+        if self.others.is_empty()
+            && let Some((name, print)) = self.settled.pop_first()
+        {
+            let job = self.file_job(name, print);
+            self.others.spawn(self.loader.clone().done(job));
+        }
+    }
+
+    fn next_urgent(&mut self) -> Option<Job> {
+        let files = self
+            .wanted()
+            .into_iter()
+            .map(|plugin| scan::file_of(&plugin));
+        for name in files {
+            if let Some(print) = self.settled.remove(&name) {
+                return Some(self.file_job(name, print));
+            }
+        }
+        let (plugin, sha256) = self.missing_stock()?;
+        Some(Job::Kept { plugin, sha256 })
+    }
+
+    fn file_job(&self, name: OsString, print: Option<scan::Fingerprint>) -> Job {
+        Job::File {
+            folder: self.config.server().plugins.clone(),
             name,
             print,
-        };
-        let job = if let Some(name) = first {
-            let print = self.settled.remove(&name).flatten();
-            file(name, print)
-        } else if let Some((plugin, sha256)) = self.missing_stock() {
-            Job::Kept { plugin, sha256 }
-        } else if let Some((name, print)) = self.settled.pop_first() {
-            file(name, print)
-        } else {
-            return;
-        };
-        let loader = self.loader.clone();
-        self.jobs.spawn(async move {
-            let loaded = loader.load(&job).await;
-            (job, loaded)
-        });
+        }
     }
 
     /// A version that some store should have and that is not loaded.
@@ -333,7 +366,9 @@ async fn offers(
         let file = kept
             .get(&version.plugin)
             .and_then(|files| files.get(&version.sha256));
-        if file.is_none_or(|file| file.size_bytes != version.size_bytes) {
+        // That a version was withdrawn is remembered in any case: its file may be in the folder.
+        let lost = file.is_none_or(|file| file.size_bytes != version.size_bytes);
+        if lost && !version.withdrawn {
             let (plugin, sha256) = (&version.plugin, &version.sha256);
             warn!(%plugin, sha256 = sha256.short(), "the file of a kept version is gone or damaged; it is forgotten");
             control.forget_version(plugin, sha256).await?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::catalog::Compiler;
+use crate::catalog::compile::Uncompiled;
 use crate::catalog::scan::{self, Fingerprint, Unread};
 use crate::catalog::versions::Versions;
 use crate::id::{PluginDigest, PluginName};
@@ -49,6 +50,12 @@ pub(super) enum Loaded {
 }
 
 impl Loader {
+    /// The job, and what came of it.
+    pub(super) async fn done(self, job: Job) -> (Job, Loaded) {
+        let loaded = self.load(&job).await;
+        (job, loaded)
+    }
+
     pub(super) async fn load(&self, job: &Job) -> Loaded {
         match job {
             Job::File {
@@ -99,8 +106,10 @@ impl Loader {
         if let Err(error) = check_header(&bytes) {
             return Loaded::Refused(error.to_string());
         }
-        if let Err(reason) = self.compiler.compile(&self.cache, &bytes).await {
-            return Loaded::Refused(reason);
+        match self.compiler.compile(&self.cache, &bytes).await {
+            Ok(()) => {}
+            Err(Uncompiled::Refused(reason)) => return Loaded::Refused(reason),
+            Err(Uncompiled::Failed(reason)) => return Loaded::Failed(reason),
         }
         match Plugin::load(&self.engine, plugin, bytes).await {
             Ok(plugin) => Loaded::Plugin(plugin),

@@ -10,9 +10,6 @@ use rlimit::Resource;
 
 use crate::runtime::compile_into_cache;
 
-/// Bytes of memory that is written to. Address space that is only reserved does not count.
-const MEMORY_BYTES: u64 = 2 << 30;
-
 /// Seconds of computing, over all threads. A Python component takes 15.
 const COMPUTING_SECONDS: u64 = 120;
 
@@ -26,18 +23,23 @@ const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 pub(super) struct Arguments {
     /// Folder of compiled plugins
     cache: PathBuf,
+    /// Memory that may be written to, in MiB. Address space that is only reserved does not count
+    #[arg(long, default_value_t = 2048)]
+    memory: u64,
 }
 
 /// Reads a component's size and the component, compiles it, and says on standard output what is wrong with it.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     rustix::process::setpriority_process(None, 19).context("the priority stays as it is")?;
-    for (resource, most) in [
-        (Resource::DATA, MEMORY_BYTES),
-        (Resource::CPU, COMPUTING_SECONDS),
-        (Resource::FSIZE, FILE_BYTES),
-        (Resource::CORE, 0),
+    let memory = arguments.memory << 20;
+    for (resource, soft, hard) in [
+        (Resource::DATA, memory, memory),
+        // The soft limit ends it with a signal of its own, the hard one as anybody would.
+        (Resource::CPU, COMPUTING_SECONDS, COMPUTING_SECONDS + 5),
+        (Resource::FSIZE, FILE_BYTES, FILE_BYTES),
+        (Resource::CORE, 0, 0),
     ] {
-        rlimit::setrlimit(resource, most, most).context("a limit cannot be set")?;
+        rlimit::setrlimit(resource, soft, hard).context("a limit cannot be set")?;
     }
     let mut input = std::io::stdin();
     let mut size = [0; 8];
@@ -54,7 +56,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         std::process::exit(1);
     });
     match compile_into_cache(&arguments.cache, &bytes) {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(kept) => {
+            if !kept {
+                let note = "the folder of compiled plugins cannot be written; the server compiles by itself";
+                write!(std::io::stdout(), "{note}")?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Err(error) => {
             write!(std::io::stdout(), "{error}")?;
             Ok(ExitCode::FAILURE)

@@ -1,8 +1,11 @@
 //! What ought never be in a plugin folder: each is refused or compiled, and no other store feels it.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -133,6 +136,86 @@ async fn strange_files_are_refused_with_their_reason_and_nobody_feels_it() -> Re
         ensure!(reason.contains(word), "{file}: {reason}");
     }
     ends_well(&host).await
+}
+
+#[tokio::test]
+async fn a_file_that_is_hard_to_compile_keeps_no_wanted_one_waiting() -> Result<()> {
+    let mut host = with_stores(["shop"]).await?;
+    host.start().await?;
+    host.live("shop").await?;
+    let folder = host.folder().join("plugins");
+    fs::write(
+        folder.join("functions.wasm"),
+        components::with_functions(300_000),
+    )?;
+    quartermaster_tests::wait::until("the compiler to begin", async || {
+        Ok((!children(&host)?.is_empty()).then_some(()))
+    })
+    .await?;
+    drop_version(&host, "2", Way::Rename).await?;
+    runs_version(&host, "shop", "version-00000002").await?;
+    ensure!(
+        refused(&host.health().await?) == 0,
+        "it was judged already: this shows nothing"
+    );
+    health_until(&host, "it to be judged", |health| refused(health) == 1).await?;
+    ends_well(&host).await
+}
+
+/// The program that compiles, as the server calls it, with so much memory, given these bytes.
+fn compiler(memory: &str, folder: &Path, bytes: &[u8]) -> Result<Child> {
+    let mut child = Command::new(quartermaster_tests::paths::host_binary()?)
+        .args(["compile-plugin", "--memory", memory])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let input = child.stdin.as_mut().context("no stdin")?;
+    input.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    input.write_all(bytes)?;
+    Ok(child)
+}
+
+/// How it ended, and what it said.
+fn ended(mut child: Child) -> Result<(ExitStatus, String)> {
+    let mut said = String::new();
+    let mut output = child.stdout.take().context("no stdout")?;
+    output.read_to_string(&mut said)?;
+    Ok((child.wait()?, said))
+}
+
+#[test]
+fn the_compiler_is_a_process_with_limits_that_ends_with_the_server() -> Result<()> {
+    let folder = quartermaster_tests::paths::temporary()?;
+    let (status, said) = ended(compiler("2048", folder.path(), &component("1")?)?)?;
+    ensure!(status.success() && said.is_empty(), "{status}: {said}");
+    let kept = folder.path().join("modules");
+    ensure!(kept.is_dir(), "nothing was kept");
+    let (status, said) = ended(compiler(
+        "2048",
+        folder.path(),
+        b"\0asm\x0d\0\x01\0 and more",
+    )?)?;
+    ensure!(
+        status.code() == Some(1) && said.contains("compiled"),
+        "{status}: {said}"
+    );
+    // Far more than so little memory can hold: the allocator gives up, and the process with it.
+    let hard = components::with_functions(300_000);
+    let (status, _) = ended(compiler("64", folder.path(), &hard)?)?;
+    ensure!(status.signal() == Some(6), "it had enough memory: {status}");
+    // The server dies, and its end of the pipe with it.
+    let began = Instant::now();
+    let mut orphan = compiler("2048", folder.path(), &hard)?;
+    drop(orphan.stdin.take());
+    let (status, _) = ended(orphan)?;
+    ensure!(
+        status.code() == Some(1),
+        "it went on for {:?}: {status}",
+        began.elapsed()
+    );
+    Ok(())
 }
 
 /// The watcher still watches, and no process was left behind.

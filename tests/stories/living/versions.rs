@@ -94,6 +94,17 @@ async fn a_plugin_whose_file_is_gone_is_parked_and_answers_everything_when_it_is
     let mut client = quartermaster_tests::raw::RawClient::connect(&url, "shop").await?;
     client.catch_up().await?;
     client.append(&[crate::ask("while it was gone")]).await?;
+    // What is no good does not bring it back.
+    fs::write(&file, b"no plugin")?;
+    health_until(&host, "it to be refused", |health| {
+        health["plugins_refused"]
+            .to_string()
+            .contains("WebAssembly")
+    })
+    .await?;
+    let health = host.store_health("shop").await?;
+    ensure!(parked(&health), "{health}");
+    fs::remove_file(&file)?;
     host.kill().await?;
     host.start().await?;
     host.store_until("shop", "parked", parked).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::{Catalog, FAILED_PAUSE};
+use super::{Catalog, FAILED_PAUSE, PUBLISH_DELAY};
 use crate::catalog::loading::{Job, Loaded};
 use crate::catalog::scan;
 use crate::catalog::shelf::{Offer, Stocked};
@@ -23,6 +23,12 @@ impl Catalog {
             // It is gone again: what it was counts no more.
             return;
         }
+        let waited_for = match &job {
+            Job::File { name, .. } => {
+                scan::plugin_of(name).is_ok_and(|plugin| self.wanted().contains(&plugin))
+            }
+            Job::Kept { .. } => true,
+        };
         match (job, loaded) {
             (Job::File { name, .. }, Loaded::Plugin(plugin)) => {
                 self.refused.remove(&name);
@@ -49,7 +55,10 @@ impl Catalog {
             }
             (Job::Kept { .. }, Loaded::Again) => return,
         }
-        self.publish();
+        match waited_for {
+            true => self.publish(),
+            false => self.publish_at = self.publish_at.min(self.clock.now() + PUBLISH_DELAY),
+        }
     }
 
     fn refuse(&mut self, name: OsString, reason: String) {
@@ -59,7 +68,9 @@ impl Catalog {
             .ok()
             .and_then(|it| self.offers.get_mut(&it))
         {
-            offer.lineup.present = true;
+            // A file that was taken away was taken away on purpose: what is no good does not bring it back.
+            offer.lineup.present = !self.removed.contains(&offer.lineup.plugin);
+            offer.note = Some(reason.as_str().into());
         }
         self.refused.insert(name, reason);
     }
@@ -71,6 +82,8 @@ impl Catalog {
         let offer = self.offers.entry(name.clone());
         let offer = offer.or_insert_with(|| Offer::new(name.clone()));
         offer.lineup.present = true;
+        offer.note = None;
+        self.removed.remove(&name);
         offer.failed.remove(&build.sha256);
         let known = offer.lineup.version(&build.sha256).cloned();
         let is_newest = offer

@@ -13,6 +13,7 @@ use crate::catalog::shelf::Shelf;
 use crate::catalog::{judge, scan};
 use crate::control::Version;
 use crate::id::{PluginDigest, PluginName};
+use crate::time::Timestamp;
 
 impl Catalog {
     /// Forgets the oldest versions that nobody needs.
@@ -77,6 +78,7 @@ impl Catalog {
             config: brought.then(|| self.config.clone()),
         };
         self.shelf.send_replace(Arc::new(shelf));
+        self.publish_at = Timestamp::NEVER;
     }
 
     /// What is wrong, with what goes on instead.
@@ -84,8 +86,8 @@ impl Catalog {
         let folder = &self.config.server().plugins;
         let before = |name: &OsString| {
             let plugin = scan::plugin_of(name).ok()?;
-            let current = self.offers.get(&plugin)?.lineup.current()?;
-            Some(name_of(current))
+            let lineup = &self.offers.get(&plugin)?.lineup;
+            lineup.present.then(|| lineup.current().map(name_of))?
         };
         let mut told: Vec<Refused> = Vec::new();
         for (name, reason) in &self.refused {
