@@ -132,6 +132,8 @@ impl Host {
         sync.close().await;
         closing.cancel();
         while tasks.join_next().await.is_some() {}
+        // Whoever finds it later would wonder why nobody answers.
+        std::fs::remove_file(&socket).ok();
         tell_end(finished);
         Ok(())
     }

@@ -158,6 +158,12 @@ impl CatalogDesk {
         (Self { orders }, queue)
     }
 
+    /// One that nobody sits at.
+    #[cfg(test)]
+    pub(crate) fn deserted() -> Self {
+        Self::new().0
+    }
+
     /// What is there; nothing while the host stops.
     pub async fn list(&self) -> CatalogReport {
         let (answer, answered) = oneshot::channel();

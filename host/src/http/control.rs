@@ -2,6 +2,8 @@
 //! orders is known by their user id, which the system tells, and by the name that they give.
 
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -99,7 +101,7 @@ async fn whole(State(orders): State<Orders>) -> Response {
     let roster = orders.roster.borrow().clone();
     let (mut body, _) = health::body(&roster).await;
     let removed = roster.removed.iter();
-    let removed = removed.map(|it| json!({ "id": it.id, "order": it.act }));
+    let removed = removed.map(|it| json!({ "id": it.id, "order": health::ordered(&it.act) }));
     if let Some(fields) = body.as_object_mut() {
         fields.insert("removed".to_owned(), removed.collect());
     }
@@ -156,8 +158,8 @@ async fn store(State(orders): State<Orders>, Path(id): Path<String>) -> Answer {
     let removed = roster.removed.iter().find(|it| it.id.as_str() == id);
     match removed {
         Some(it) => {
-            let act = json!({ "by": it.act.by, "why": it.act.why, "at": it.act.at.to_string() });
-            let body = json!({ "id": it.id, "state": "removed", "order": act });
+            let body =
+                json!({ "id": it.id, "state": "removed", "order": health::ordered(&it.act) });
             Ok(Json(body).into_response())
         }
         None => Err(Refusal(

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::act::Act;
 use crate::actor::Report;
 use crate::http::Site;
 use crate::store::{Status, SubscriptionStatus};
@@ -33,7 +34,8 @@ pub(super) async fn body(roster: &Roster) -> (Value, StatusCode) {
     let mended = roster.config.problems.is_empty() && roster.plugins.is_empty();
     let status = match (well == stores.len() && mended, well) {
         (true, _) => "healthy",
-        (false, 0) => "unhealthy",
+        // Without any store there is none that suffers.
+        (false, 0) if !stores.is_empty() => "unhealthy",
         (false, _) => "degraded",
     };
     let code = match status {
@@ -90,6 +92,11 @@ fn broken(broken: &Broken) -> Value {
     json!({ "id": id, "state": StoreState::Stopped.label(), "reason": reason })
 }
 
+/// Who ordered something.
+pub(super) fn ordered(act: &Act) -> Value {
+    json!({ "by": act.by, "why": act.why, "at": act.at.to_string() })
+}
+
 fn config(state: &ConfigState) -> Value {
     let ConfigState {
         loaded_at,
@@ -131,8 +138,7 @@ fn store(listed: &Listed, report: &Option<Report>) -> Value {
         let sha256 = build.as_ref().map(|build| &build.sha256);
         json!({ "name": name, "version": version, "sha256": sha256 })
     });
-    let order = listed.order.as_ref();
-    let order = order.map(|act| json!({ "by": act.by, "why": act.why, "at": act.at.to_string() }));
+    let order = listed.order.as_ref().map(ordered);
     let mut value = json!({
         "id": id,
         "state": report.state.label(),

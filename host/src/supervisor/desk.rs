@@ -117,6 +117,12 @@ impl Desk {
         (Self { orders }, queue)
     }
 
+    /// One that nobody sits at.
+    #[cfg(test)]
+    pub(crate) fn deserted() -> Self {
+        Self::new().0
+    }
+
     /// Reads the configuration again, and answers once what it says is under way. None while the host stops.
     pub async fn reload(&self) -> Option<ReloadReport> {
         self.ask(Order::Reload).await

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::http::{Request, StatusCode};
+use axum::response::IntoResponse as _;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -20,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Orders, router};
+use super::{BODY_BYTES_MAX, Orders, router};
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "control.sock";
@@ -30,6 +32,9 @@ const CONNECTIONS_MAX: usize = 32;
 
 /// For the head of a request to come.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// For its body to come.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// For an order to be answered once the host stops.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -107,9 +112,19 @@ async fn serve_connection(stream: UnixStream, pages: Router) {
         uid: credentials.uid(),
     };
     let pages = TowerToHyperService::new(pages);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        pages.call(request)
+    let service = service_fn(move |request: Request<Incoming>| {
+        let pages = pages.clone();
+        async move {
+            let (mut head, body) = request.into_parts();
+            head.extensions.insert(peer);
+            // Taken in whole before it is looked at: whoever sends it slowly must not keep a place for ever.
+            let body = Limited::new(body, BODY_BYTES_MAX).collect();
+            let Ok(Ok(body)) = timeout(BODY_PATIENCE, body).await else {
+                return Ok(StatusCode::REQUEST_TIMEOUT.into_response());
+            };
+            let request = Request::from_parts(head, Full::new(body.to_bytes()));
+            pages.call(request).await
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,0 +1,157 @@
+//! The control API over a real socket, with nobody at the desks behind it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+/// A hang is a failure.
+const SOON: Duration = Duration::from_secs(30);
+
+struct Server {
+    path: PathBuf,
+    _folder: TempDir,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join(SOCKET);
+        // What a killed server leaves behind.
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        let orders = Orders {
+            roster: watch::channel(Arc::default()).1,
+            desk: Desk::deserted(),
+            catalog: CatalogDesk::deserted(),
+            control: Control::open(&folder.path().join("control.db")).expect("a file"),
+            clock: Clock::start(),
+        };
+        let listener = bind(&path).expect("it listens");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, orders, CancellationToken::new()));
+        Self {
+            path,
+            _folder: folder,
+            _tasks: tasks,
+        }
+    }
+
+    /// Sends one request as it stands, and reads status and body.
+    async fn say(&self, request: &str) -> (u16, Value) {
+        let mut stream = UnixStream::connect(&self.path).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        let read = timeout(SOON, stream.read_to_string(&mut answer));
+        read.await.expect("in time").expect("an answer");
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (
+            status.expect("a status"),
+            serde_json::from_str(body).unwrap_or_default(),
+        )
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        let head = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json";
+        let length = body.len();
+        self.say(&format!(
+            "POST {path} {head}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.say(&format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+}
+
+#[tokio::test]
+async fn the_socket_is_its_users_own_and_takes_the_place_of_a_dead_one() {
+    let server = Server::new();
+    let mode = std::fs::metadata(&server.path)
+        .expect("a socket")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (status, health) = server.get("/api/v1/health").await;
+    assert_eq!((status, &health["status"]), (200, &Value::from("healthy")));
+    assert_eq!(
+        server.get("/api/v1/alerts").await,
+        (200, json!({ "alerts": [] }))
+    );
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_told() {
+    let server = Server::new();
+    for (path, body, status, words) in [
+        ("/api/v1/stores/shop", "{", 400, "JSON"),
+        ("/api/v1/stores/shop", "{}", 400, "wish"),
+        (
+            "/api/v1/stores/shop",
+            "{\"wish\":{\"wish\":\"pause\"},\"wy\":\"\"}",
+            400,
+            "wy",
+        ),
+        (
+            "/api/v1/stores/.x",
+            "{\"wish\":{\"wish\":\"pause\"}}",
+            400,
+            "store id",
+        ),
+        (
+            "/api/v1/plugins/X",
+            "{\"choice\":{\"choice\":\"promote\"}}",
+            400,
+            "plugin name",
+        ),
+        ("/api/v1/reload", "{}", 503, "stopping"),
+        ("/api/v1/nothing", "{}", 404, "nothing"),
+    ] {
+        let (code, answer) = server.post(path, body).await;
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(
+            code == status && error.contains(words),
+            "{path} {body}: {code} {answer}"
+        );
+    }
+    let (code, answer) = server.get("/api/v1/stores/shop").await;
+    assert!(
+        code == 404 && answer["error"].to_string().contains("shop"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_sends_slowly_keeps_nobody_else_waiting_for_ever() {
+    let server = Server::new();
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        let mut stream = UnixStream::connect(&server.path)
+            .await
+            .expect("a connection");
+        let head = "POST /api/v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        slow.push(stream);
+    }
+    assert_eq!(server.get("/api/v1/health").await.0, 200);
+}
+
+#[test]
+fn a_name_or_a_reason_is_one_line() {
+    assert_eq!(plain(" a\nb\u{1b}[31m "), "a b [31m");
+    assert_eq!(plain(&"x".repeat(10_000)).len(), TEXT_MAX);
+}
