@@ -8,7 +8,6 @@ mod desk;
 mod folder;
 mod judge;
 mod keeper;
-mod keeper_orders;
 mod loading;
 mod orders;
 mod scan;

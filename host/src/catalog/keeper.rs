@@ -1,6 +1,7 @@
 //! The task that owns the catalog: it looks at the folder, has files loaded one after the other, those that stores want
 //! first, and publishes what can run.
 
+mod answers;
 mod arrivals;
 mod published;
 
@@ -59,11 +60,11 @@ pub struct CatalogConfig {
 
 /// The catalog. It does nothing unless it is run.
 pub struct Catalog {
-    pub(super) control: Control,
-    pub(super) clock: Clock,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) offers: BTreeMap<PluginName, Offer>,
-    pub(super) config: Arc<Config>,
+    control: Control,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    offers: BTreeMap<PluginName, Offer>,
+    config: Arc<Config>,
     loader: Loader,
     running: watch::Receiver<Arc<Config>>,
     orders: mpsc::Receiver<Order>,
@@ -204,7 +205,7 @@ impl Catalog {
     }
 
     /// The plugins that configured stores want.
-    pub(super) fn wanted(&self) -> BTreeSet<PluginName> {
+    fn wanted(&self) -> BTreeSet<PluginName> {
         let plugins = self.config.stores().iter().flat_map(|store| &store.plugins);
         plugins.map(|plugin| plugin.name.clone()).collect()
     }
@@ -324,11 +325,7 @@ impl Catalog {
     }
 
     /// Loads a kept version at once, so that whoever is to use it next need not wait.
-    pub(super) async fn bring(
-        &mut self,
-        plugin: &PluginName,
-        sha256: &PluginDigest,
-    ) -> Result<(), String> {
+    async fn bring(&mut self, plugin: &PluginName, sha256: &PluginDigest) -> Result<(), String> {
         let stocked = |offer: &Offer| offer.stock.contains_key(sha256);
         if self.offers.get(plugin).is_some_and(stocked) || !self.wanted().contains(plugin) {
             return Ok(());

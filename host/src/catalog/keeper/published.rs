@@ -58,7 +58,7 @@ impl Catalog {
     }
 
     /// Shows what can run now.
-    pub(in crate::catalog) fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let refused = self.told();
         self.metrics.plugins_refused(refused.len());
         let now = self.clock.now();
@@ -82,7 +82,7 @@ impl Catalog {
     }
 
     /// What is wrong, with what goes on instead.
-    pub(in crate::catalog) fn told(&self) -> Vec<Refused> {
+    pub(super) fn told(&self) -> Vec<Refused> {
         let folder = &self.config.server().plugins;
         let before = |name: &OsString| {
             let plugin = scan::plugin_of(name).ok()?;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info, warn};
 
+use super::Catalog;
+
 use crate::act::Act;
 use crate::catalog::choice::name_of;
 use crate::catalog::desk::{
     CatalogReport, Choice, Order, OrderError, PinReport, PluginReport, VersionReport, VersionState,
 };
 use crate::catalog::judge;
-use crate::catalog::keeper::Catalog;
 use crate::catalog::orders::{Around, Change};
 use crate::catalog::shelf::Offer;
 use crate::config::Rollout;
