@@ -53,7 +53,7 @@ impl Around<'_> {
             None => lineup.before(Some(&current.sha256)).ok_or_else(|| {
                 impossible(format!(
                     "there is nothing to go back to from {}: no other version that is kept was for every store; name \
-                     one of `quartermaster plugin list {plugin}` to go to",
+                     one of `quartermaster plugin list` to go to",
                     name_of(current)
                 ))
             })?,
@@ -132,14 +132,14 @@ impl Around<'_> {
         if digits.len() < DIGITS_MIN || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(OrderError::Unknown(format!(
                 "{digits:?} is no version: expected at least {DIGITS_MIN} digits of its sha256, as \
-                 `quartermaster plugin list {plugin}` shows it"
+                 `quartermaster plugin list` shows it"
             )));
         }
         let meant = |it: &&Version| it.sha256.as_str().starts_with(&digits);
         let mut found = self.lineup.versions.iter().filter(meant);
         let Some(version) = found.next() else {
             return Err(OrderError::Unknown(format!(
-                "no version of {plugin} begins with {digits}; `quartermaster plugin list {plugin}` shows those that are \
+                "no version of {plugin} begins with {digits}; `quartermaster plugin list` shows those that are \
                  kept"
             )));
         };

@@ -41,7 +41,7 @@ Examples:
 The newest version is for every store from now on, though its rollout was only for some, or it was withdrawn.";
 
 /// Digits of a digest that are asked for at least: two versions of a plugin hardly share so many.
-const DIGITS_MIN: usize = 4;
+const DIGITS_MIN: usize = 6;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Rollback {
@@ -234,7 +234,7 @@ mod tests {
             ),
             (
                 "rollback echo --to 3FA8 --why bad",
-                json!({ "choice": "rollback", "to": "3fa8" }),
+                json!({ "choice": "rollback", "to": "3fa8c1" }),
             ),
             (
                 "pin echo 3fa8c1 --why bad",
@@ -267,7 +267,7 @@ mod tests {
     async fn an_unknown_plugin_is_answered_with_those_near_it() {
         let catalog = json!({ "plugins": [echo()], "refused": [] });
         let unknown = json!({ "error": "there is no plugin ecko" });
-        let no_version = json!({ "error": "plugin echo has no version that begins with 3fa8" });
+        let no_version = json!({ "error": "plugin echo has no version that begins with 3fa8c1" });
         let answers = [
             ("GET /api/v1/plugins", StatusCode::OK, catalog),
             ("POST /api/v1/plugins/ecko", StatusCode::NOT_FOUND, unknown),
@@ -283,10 +283,10 @@ mod tests {
             error.to_string(),
             "there is no plugin ecko; did you mean echo?"
         );
-        let error = plugin("pin echo 3fa8", &server).await.unwrap_err();
+        let error = plugin("pin echo 3fa8c1", &server).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "plugin echo has no version that begins with 3fa8"
+            "plugin echo has no version that begins with 3fa8c1"
         );
     }
 
