@@ -80,6 +80,7 @@ fn call() -> Outcome<Call> {
         mode: Mode::Reacting,
         attempt: 1,
         now,
+        fuel: Limits::default().fuel_per_run,
     };
     Ok(Call {
         store: "workspace-1".parse()?,

@@ -14,6 +14,7 @@ mod meta;
 #[cfg(test)]
 mod model;
 mod outbox;
+mod ration;
 mod schema;
 mod subscription;
 #[cfg(test)]

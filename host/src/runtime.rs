@@ -27,7 +27,7 @@ pub use kv::{KvPage, KvSource};
 pub use limits::Limits;
 pub use log::LogSink;
 pub use plugin::{Build, Description, Plugin, check_header, digest};
-pub use run::{Call, Ending, RunReport, Usage};
+pub use run::{Call, RunReport};
 
 /// Why the engine did not start or a plugin was not loaded. The text does not name the file: the caller knows it.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,8 @@
 //! [`Effect`]s come out. No socket, file, clock or task is known here, so that whole lives of a store, with every
 //! crash between any two effects, run in a simulation.
 
+mod breaker;
+mod charge;
 mod commit;
 mod effect;
 mod ending;
@@ -10,6 +12,7 @@ mod machine;
 mod outbox;
 mod pulls;
 mod push;
+mod ration;
 mod reconfigure;
 mod redrive;
 mod runs;
@@ -24,16 +27,22 @@ mod status;
 #[cfg(test)]
 mod stories;
 mod subscription;
+mod usage;
 mod window;
 
+pub use breaker::{BreakerRecord, BreakerSettings};
 pub use commit::{
     Commit, DeadLetter, Durability, Failure, KvWrite, Landed, OutboxEntry, Snapshot,
     SubscriptionRecord,
 };
 pub use effect::{Effect, Generation, PullKind, RequestId, RunRequest, RunToken, StopReason};
-pub use input::{Input, Mode, PushAnswer, RunOutcome};
+pub use input::{Input, Mode, PushAnswer, RunEnd, RunOutcome};
 pub use machine::StoreState;
+pub use ration::{
+    Deferral, Provision, RationRecord, RationSettings, RationStatus, TankSettings, TankStatus,
+};
 pub use settings::{
     History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
 };
 pub use status::{SessionStatus, Status, SubscriptionState, SubscriptionStatus};
+pub use usage::{Ending, Usage, UsageRecord};

@@ -15,10 +15,11 @@ use crate::actor::link::Link;
 use crate::actor::{End, Shared, StoreSpec, end_of};
 use crate::catalog::Stocked;
 use crate::journal::{self, Confirmation, Lease};
-use crate::runtime::{Call, Ending, RunReport, Usage};
+use crate::runtime::{Call, Limits, RunReport};
 use crate::stamp::Stamp;
 use crate::store::{
-    Commit, Effect, Input, RunOutcome, RunRequest, RunToken, SessionStatus, Snapshot, StoreState,
+    Commit, Effect, Ending, Input, RunEnd, RunOutcome, RunRequest, RunToken, SessionStatus,
+    Snapshot, StoreState, Usage,
 };
 use crate::telemetry::StoreGauge;
 use leaving::{Leaving, Towards};
@@ -236,11 +237,15 @@ impl Life {
         };
         debug!(%store, stamp = %request.stamp, attempt = request.attempt, "run started");
         let (token, stamp) = (request.token, request.stamp.clone());
+        let limits = Limits {
+            fuel_per_run: request.fuel,
+            ..worker.limits
+        };
         let call = Call {
             store,
             request,
             config: worker.config,
-            limits: worker.limits,
+            limits,
             kv: Arc::new(kv),
             log: Arc::new(log),
         };
@@ -308,14 +313,14 @@ impl Life {
             usage.wall,
             usage.fuel,
         );
-        self.machine.handle(
-            Input::RunFinished {
-                token,
-                outcome,
-                build: Some(build_told.into()),
-            },
-            self.shared.clock.now(),
-        );
+        let end = RunEnd {
+            outcome,
+            ending,
+            usage,
+            build: Some(build_told.into()),
+        };
+        let ended = Input::RunFinished { token, end };
+        self.machine.handle(ended, self.shared.clock.now());
     }
 
     /// Tells the log when the session becomes another.

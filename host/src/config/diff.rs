@@ -1,14 +1,14 @@
 //! What differs between two configurations, in the keys that an operator wrote.
 
+mod quota;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    Access, Config, Jwt, Limits, PluginConfig, Quota, Rollback, Server, StoreConfig,
-};
+use crate::config::{Access, Config, Jwt, Limits, PluginConfig, Rollback, Server, StoreConfig};
 use crate::id::{PluginName, StoreId};
-use crate::store::{Retry, Timing};
+use crate::store::{BreakerSettings, Retry, Timing};
 
 /// The difference. Keys are spelled as in the files, such as `quota.memory` or `plugins.echo.config`; there are no values,
 /// because some are secrets.
@@ -148,7 +148,7 @@ fn store_keys(old: &StoreConfig, new: &StoreConfig) -> Vec<String> {
     keys.note("on_reset", on_reset, &new.on_reset);
     keys.note("durability", durability, &new.durability);
     plugin_keys(plugins, &new.plugins, &mut keys);
-    quota_keys(quota, &new.quota, &mut keys);
+    quota::store_keys(quota, &new.quota, &mut keys);
     timing_keys(timing, &new.timing, &mut keys);
     keys.note("timing.ping_period", ping_period, &new.ping_period);
     keys.note("log_durability", log_durability, &new.log_durability);
@@ -170,23 +170,14 @@ fn plugin_keys(old: &[PluginConfig], new: &[PluginConfig], keys: &mut Keys) {
             name,
             sha256,
             history,
+            quota,
             config,
         } = old;
         keys.note(&format!("plugins.{name}.sha256"), sha256, &new.sha256);
         keys.note(&format!("plugins.{name}.history"), history, &new.history);
+        quota::plugin_keys(name, quota, &new.quota, keys);
         keys.note(&format!("plugins.{name}.config"), config, &new.config);
     }
-}
-
-fn quota_keys(old: &Quota, new: &Quota, keys: &mut Keys) {
-    let Quota {
-        fuel_per_run,
-        memory,
-        run_timeout,
-    } = old;
-    keys.note("quota.fuel_per_run", fuel_per_run, &new.fuel_per_run);
-    keys.note("quota.memory", memory, &new.memory);
-    keys.note("quota.run_timeout", run_timeout, &new.run_timeout);
 }
 
 fn timing_keys(old: &Timing, new: &Timing, keys: &mut Keys) {
@@ -201,6 +192,7 @@ fn timing_keys(old: &Timing, new: &Timing, keys: &mut Keys) {
         push: _,
         reconnect,
         run,
+        breaker,
     } = old;
     keys.note(
         "timing.connect_timeout",
@@ -212,6 +204,7 @@ fn timing_keys(old: &Timing, new: &Timing, keys: &mut Keys) {
     keys.note("timing.push_timeout", push_timeout, &new.push_timeout);
     retry_keys("timing.reconnect", reconnect, &new.reconnect, keys);
     retry_keys("timing.run", run, &new.run, keys);
+    breaker_keys(breaker, &new.breaker, keys);
 }
 
 fn retry_keys(table: &str, old: &Retry, new: &Retry, keys: &mut Keys) {
@@ -227,6 +220,17 @@ fn retry_keys(table: &str, old: &Retry, new: &Retry, keys: &mut Keys) {
         attempts_max,
         &new.attempts_max,
     );
+}
+
+fn breaker_keys(old: &BreakerSettings, new: &BreakerSettings, keys: &mut Keys) {
+    let BreakerSettings {
+        failures,
+        first,
+        longest,
+    } = old;
+    keys.note("timing.breaker.failures", failures, &new.failures);
+    keys.note("timing.breaker.first", first, &new.first);
+    keys.note("timing.breaker.longest", longest, &new.longest);
 }
 
 fn access_keys(old: &Access, new: &Access, keys: &mut Keys) {

@@ -66,10 +66,35 @@ pub(super) const STORE: &[Key] = &[
 ];
 
 /// `plugins.<name>` of a store.
-pub(super) const PLUGIN: &[Key] = &[text("history"), free("config"), text("sha256")];
+pub(super) const PLUGIN: &[Key] = &[
+    text("history"),
+    free("config"),
+    text("sha256"),
+    section("quota", PLUGIN_QUOTA),
+];
 
-/// `quota`.
-pub(super) const QUOTA: &[Key] = &[text("fuel_per_run"), text("memory"), text("run_timeout")];
+/// `quota` of a store.
+pub(super) const QUOTA: &[Key] = &[
+    text("fuel_per_run"),
+    text("memory"),
+    text("run_timeout"),
+    text("host_call_size"),
+    text("drafts_per_run"),
+    text("draft_size_per_run"),
+    text("log_size_per_run"),
+    text("kv_entries"),
+    text("kv_size"),
+    text("fuel_tank"),
+    text("fuel_per_minute"),
+    text("runs_per_minute"),
+    text("commits_per_minute"),
+    text("concurrent_runs"),
+    text("dead_letters"),
+    text("weight"),
+];
+
+/// `plugins.<name>.quota` of a store: what may be said of a plugin alone.
+pub(super) const PLUGIN_QUOTA: &[Key] = QUOTA.split_at(13).0;
 
 /// `access`.
 pub(super) const ACCESS: &[Key] = &[free("tokens"), section("jwt", JWT), names("origins")];
@@ -105,7 +130,11 @@ pub(super) const TIMING: &[Key] = &[
     text("ping_period"),
     section("reconnect", RETRY),
     section("run", RETRY),
+    section("breaker", BREAKER),
 ];
+
+/// `timing.breaker`.
+pub(super) const BREAKER: &[Key] = &[text("failures"), text("first"), text("longest")];
 
 /// `timing.reconnect` and `timing.run`.
 pub(super) const RETRY: &[Key] = &[text("first"), text("longest"), text("attempts_max")];

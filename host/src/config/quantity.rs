@@ -69,6 +69,17 @@ pub(super) fn positive(written: &Value) -> Result<u64, Wrong> {
         .ok_or_else(|| Wrong::expected("a positive count such as \"200M\"", found(written)))
 }
 
+/// A large number of things within bounds.
+pub(super) fn amount(written: &Value, amounts: RangeInclusive<u64>) -> Result<u64, Wrong> {
+    parse(written, COUNT)
+        .filter(|amount| amounts.contains(amount))
+        .ok_or_else(|| {
+            let (low, high) = (amounts.start(), amounts.end());
+            let expected = format!("a count from {low} to {high}");
+            Wrong::expected(expected, found(written))
+        })
+}
+
 /// A number of things within bounds.
 pub(super) fn count(written: &Value, counts: RangeInclusive<u32>) -> Result<u32, Wrong> {
     parse(written, COUNT)

@@ -1,6 +1,7 @@
 //! The meaning of each key: its type, its bounds, and what is said about a value outside of them.
 
 mod access;
+mod quota;
 mod release;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,14 +15,15 @@ use url::Url;
 
 use crate::config::document::{found, kind};
 use crate::config::fields::{Context, Fields, item, join};
-use crate::config::keys::{LIMITS, PLUGIN, QUOTA, RETRY, TIMING};
+use crate::config::keys::{BREAKER, LIMITS, PLUGIN, PLUGIN_QUOTA, QUOTA, RETRY, TIMING};
 use crate::config::problem::Wrong;
-use crate::config::quantity::{count, duration, positive, size};
+use crate::config::quantity::{count, duration, size};
 use crate::config::secret::{self, Hidden, is_secret_name};
 use crate::config::serving::Limits;
-use crate::config::types::{PluginConfig, Quota, Server, Sync};
+use crate::config::types::{PluginConfig, Server, Sync};
+use crate::config::{PluginQuota, Quota, RateQuota};
 use crate::id::{PluginDigest, PluginName};
-use crate::store::{Durability, History, OnReset, Retry, Timing};
+use crate::store::{BreakerSettings, Durability, History, OnReset, Retry, Timing};
 
 use access::AccessValues;
 
@@ -99,7 +101,8 @@ pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValu
         values.plugins = plugins(value, &fields.path("plugins"), context);
     }
     if let Some(fields) = fields.section("quota", QUOTA, context) {
-        quota(&fields, &mut values.quota, context);
+        quota::quota(&fields, &mut values.quota, context);
+        quota::check_plugins(&fields, &values.quota, &values.plugins, context);
     }
     if let Some(fields) = fields.section("timing", TIMING, context) {
         timing(&fields, &mut values.timing, context);
@@ -138,15 +141,6 @@ fn limits(fields: &Fields<'_>, limits: &mut Limits, context: &mut Context<'_>) {
     fields.set(&mut limits.log_size, "log_size", context, log);
 }
 
-fn quota(fields: &Fields<'_>, quota: &mut Quota, context: &mut Context<'_>) {
-    // One page of WebAssembly, and all that 32 bits can address.
-    let memory = |value: &Value| size(value, (64 << 10)..=(4 << 30));
-    let timeout = |value: &Value| duration(value, 1..=HOUR);
-    fields.set(&mut quota.fuel_per_run, "fuel_per_run", context, positive);
-    fields.set(&mut quota.memory, "memory", context, memory);
-    fields.set(&mut quota.run_timeout, "run_timeout", context, timeout);
-}
-
 fn timing(fields: &Fields<'_>, timing: &mut Timing, context: &mut Context<'_>) {
     let timeout = |value: &Value| duration(value, 100..=10 * MINUTE);
     let period = |value: &Value| duration(value, 100..=HOUR);
@@ -167,6 +161,19 @@ fn timing(fields: &Fields<'_>, timing: &mut Timing, context: &mut Context<'_>) {
         // For ever would let one poisoned event hold up a subscription, and crash the process again and again.
         retry(&fields, &mut timing.run, 1, context);
     }
+    if let Some(fields) = fields.section("breaker", BREAKER, context) {
+        breaker(&fields, &mut timing.breaker, context);
+    }
+}
+
+fn breaker(fields: &Fields<'_>, breaker: &mut BreakerSettings, context: &mut Context<'_>) {
+    let wait = |value: &Value| duration(value, 10..=24 * HOUR);
+    // 0 is never.
+    let failures = |value: &Value| count(value, 0..=1_000_000);
+    fields.set(&mut breaker.failures, "failures", context, failures);
+    fields.set(&mut breaker.first, "first", context, wait);
+    fields.set(&mut breaker.longest, "longest", context, wait);
+    breaker.longest = breaker.longest.max(breaker.first);
 }
 
 fn retry(fields: &Fields<'_>, retry: &mut Retry, attempts_min: u32, context: &mut Context<'_>) {
@@ -231,6 +238,11 @@ fn plugin(
     plugin.sha256 = fields.read("sha256", context, digest);
     if let Some(value) = fields.get("config") {
         plugin.config = secret::resolve(value, &fields.path("config"), context)?;
+    }
+    if let Some(fields) = fields.section("quota", PLUGIN_QUOTA, context) {
+        plugin.quota = quota::plugin_quota(&fields, RateQuota::default(), context);
+        let fuel_per_run = plugin.quota.fuel_per_run.unwrap_or_default();
+        quota::check_tank(&fields, plugin.quota.rate, fuel_per_run, context);
     }
     Some(plugin)
 }
@@ -366,6 +378,7 @@ impl PluginConfig {
             name,
             sha256: None,
             history: None,
+            quota: PluginQuota::default(),
             config: Hidden::new(serde_json::Value::Object(Map::new())),
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::Hidden;
 use crate::config::serving::{Access, Limits};
+use crate::config::{Hidden, PluginQuota, Quota};
 use crate::id::{PluginDigest, PluginName, StoreId};
 use crate::store::{Durability, History, OnReset, Timing};
 
@@ -80,7 +80,7 @@ pub struct StoreConfig {
     pub durability: Durability,
     /// The plugins that work for it, sorted by name; names are unique.
     pub plugins: Vec<PluginConfig>,
-    /// What one run may use.
+    /// What it may use.
     pub quota: Quota,
     /// Periods and patience.
     pub timing: Timing,
@@ -118,19 +118,10 @@ pub struct PluginConfig {
     pub sha256: Option<PluginDigest>,
     /// What the past means to it, if not what it says itself.
     pub history: Option<History>,
+    /// What it may use here, where that differs from the store's other plugins.
+    pub quota: PluginQuota,
     /// What each of its runs is given: a JSON object, empty unless configured.
     pub config: Hidden,
-}
-
-/// What one run may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// Units of fuel; roughly one for each WebAssembly instruction.
-    pub fuel_per_run: u64,
-    /// Bytes of linear memory.
-    pub memory: u64,
-    /// Wall time.
-    pub run_timeout: Duration,
 }
 
 impl Config {
@@ -201,17 +192,6 @@ impl Default for Rollback {
         Self {
             failures_percent: Some(50),
             runs_min: 20,
-        }
-    }
-}
-
-impl Default for Quota {
-    /// Generous for a handler of one event, and low enough that a runaway is over in seconds.
-    fn default() -> Self {
-        Self {
-            fuel_per_run: 200_000_000,
-            memory: 64 * 1024 * 1024,
-            run_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -7,8 +7,8 @@ use crate::event::{Draft, Event, SeqNum};
 use crate::id::{BackendId, PluginName, StoreId};
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{
-    Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode, OutboxEntry, Snapshot,
-    SubscriptionRecord,
+    BreakerRecord, Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode, OutboxEntry,
+    RationRecord, Snapshot, SubscriptionRecord,
 };
 use crate::time::Timestamp;
 
@@ -100,6 +100,25 @@ pub(super) fn letter(name: &str, seq: u64) -> DeadLetter {
     }
 }
 
+pub(super) fn ration(owner: Option<&str>, fuel: i64) -> RationRecord {
+    RationRecord {
+        owner: owner.map(plugin),
+        at: Timestamp::from_millis(1_700_000_000_000),
+        fuel: Some(fuel),
+        runs: None,
+        commits: Some(0),
+    }
+}
+
+pub(super) fn breaker(name: &str, failures: u32) -> BreakerRecord {
+    BreakerRecord {
+        plugin: plugin(name),
+        failures,
+        open_until: Some(Timestamp::NEVER),
+        build: None,
+    }
+}
+
 pub(super) fn put(name: &str, key: &str, value: &str) -> (PluginName, KvWrite) {
     let value = Some(value.as_bytes().into());
     (
@@ -177,6 +196,8 @@ async fn what_was_committed_is_loaded(journal: &Journal) {
         kv: vec![put("echo", "k", "v"), put("count", "k", "")],
         outbox: vec![parked.clone(), entry("echo", 9, 1)],
         dead_letters: vec![letter("echo", 10)],
+        rations: vec![ration(Some("echo"), -3), ration(None, i64::MAX)],
+        breakers: vec![breaker("echo", 7)],
         ..Commit::default()
     };
     write(journal, &mut lease, commit).await.unwrap();
@@ -194,6 +215,8 @@ async fn what_was_committed_is_loaded(journal: &Journal) {
         subscriptions: vec![subscription("count", u64::MAX), subscription("echo", 9)],
         outbox: vec![entry("echo", 9, 1), parked],
         dead_letters: vec![(stamp("echo", 10).run, Landed::No)],
+        rations: vec![ration(None, i64::MAX), ration(Some("echo"), -3)],
+        breakers: vec![breaker("echo", 7)],
     };
     assert_eq!(journal.load(&lease).await, Ok(expected));
     let value = journal

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::error::Fault;
 use super::meta::Meta;
 use super::{Proof, Token};
-use super::{dead_letter, kv, outbox, schema, subscription};
+use super::{dead_letter, kv, outbox, ration, schema, subscription};
 use crate::sqlite::{wal_of, with_suffix};
 use crate::store::{Commit, Durability, Snapshot};
 
@@ -116,6 +116,8 @@ impl StoreFile {
             subscriptions: subscription::all(&transaction)?,
             outbox: outbox::all(&transaction)?,
             dead_letters: dead_letter::runs(&transaction)?,
+            rations: ration::all(&transaction)?,
+            breakers: ration::breakers(&transaction)?,
         })
     }
 
@@ -230,6 +232,7 @@ fn apply(connection: &Connection, proof: Proof, commit: &Commit) -> Result<(), F
         subscription::remove(connection, plugin)?;
         kv::remove_all(connection, plugin)?;
         dead_letter::remove_all(connection, plugin)?;
+        ration::remove_all(connection, plugin)?;
     }
     for record in &commit.subscriptions {
         subscription::put(connection, record)?;
@@ -249,8 +252,15 @@ fn apply(connection: &Connection, proof: Proof, commit: &Commit) -> Result<(), F
     for run in &commit.dead_letters_landed {
         dead_letter::set_landed(connection, run)?;
     }
-    for run in &commit.dead_letters_removed {
+    let gone = commit.dead_letters_removed.iter();
+    for run in gone.chain(&commit.dead_letters_dropped) {
         dead_letter::remove(connection, run)?;
+    }
+    for record in &commit.rations {
+        ration::put(connection, record)?;
+    }
+    for record in &commit.breakers {
+        ration::put_breaker(connection, record)?;
     }
     Ok(())
 }

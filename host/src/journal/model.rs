@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -14,8 +15,8 @@ use crate::event::{Draft, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{
-    Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode, OutboxEntry, Snapshot,
-    SubscriptionRecord,
+    BreakerRecord, Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode, OutboxEntry,
+    RationRecord, Snapshot, SubscriptionRecord,
 };
 use crate::time::Timestamp;
 
@@ -47,6 +48,8 @@ struct Model {
     kv: BTreeMap<(PluginName, Arc<str>), Arc<[u8]>>,
     outbox: BTreeMap<RunId, OutboxEntry>,
     dead_letters: BTreeMap<RunId, DeadLetter>,
+    rations: BTreeMap<Option<PluginName>, RationRecord>,
+    breakers: BTreeMap<PluginName, BreakerRecord>,
 }
 
 impl Model {
@@ -58,6 +61,8 @@ impl Model {
             self.subscriptions.remove(&removed);
             self.kv.retain(|(plugin, _), _| *plugin != removed);
             self.dead_letters.retain(|run, _| run.plugin != removed);
+            self.rations.remove(&Some(removed.clone()));
+            self.breakers.remove(&removed);
         }
         for record in commit.subscriptions {
             self.subscriptions.insert(record.plugin.clone(), record);
@@ -82,8 +87,19 @@ impl Model {
                 letter.landed = Landed::Yes;
             }
         }
-        for run in commit.dead_letters_removed {
+        let gone = commit.dead_letters_removed.into_iter();
+        for run in gone.chain(commit.dead_letters_dropped) {
             self.dead_letters.remove(&run);
+        }
+        for record in commit.rations {
+            self.rations.insert(record.owner.clone(), record);
+        }
+        for record in commit.breakers {
+            if record.failures == 0 {
+                self.breakers.remove(&record.plugin);
+            } else {
+                self.breakers.insert(record.plugin.clone(), record);
+            }
         }
     }
 
@@ -98,6 +114,8 @@ impl Model {
             dead_letters: letters
                 .map(|letter| (letter.stamp.run.clone(), letter.landed))
                 .collect(),
+            rations: self.rations.values().cloned().collect(),
+            breakers: self.breakers.values().cloned().collect(),
         })
     }
 }
@@ -111,6 +129,8 @@ fn sorted(mut snapshot: Snapshot) -> Snapshot {
         .outbox
         .sort_by(|a, b| (a.order, &a.stamp).cmp(&(b.order, &b.stamp)));
     snapshot.dead_letters.sort_by(|a, b| a.0.cmp(&b.0));
+    snapshot.rations.sort_by(|a, b| a.owner.cmp(&b.owner));
+    snapshot.breakers.sort_by(|a, b| a.plugin.cmp(&b.plugin));
     snapshot
 }
 
@@ -145,18 +165,14 @@ fn stamps() -> impl Strategy<Value = Stamp> {
 }
 
 fn failures() -> impl Strategy<Value = Vec<Failure>> {
-    let failure = (
-        any::<u32>(),
-        numbers(),
-        texts(),
-        proptest::option::of(texts()),
-    )
-        .prop_map(|(attempt, at, error, build)| Failure {
+    let failure = (any::<u32>(), numbers(), texts(), option::of(texts())).prop_map(
+        |(attempt, at, error, build)| Failure {
             attempt,
             at: Timestamp::from_millis(at),
             error,
             build,
-        });
+        },
+    );
     vec(failure, 0..3)
 }
 
@@ -180,13 +196,13 @@ fn subscriptions() -> impl Strategy<Value = SubscriptionRecord> {
 }
 
 fn kv_writes() -> impl Strategy<Value = (PluginName, KvWrite)> {
-    let value = proptest::option::of(vec(any::<u8>(), 0..20).prop_map(Arc::from));
+    let value = option::of(vec(any::<u8>(), 0..20).prop_map(Arc::from));
     (plugins(), texts(), value).prop_map(|(plugin, key, value)| (plugin, KvWrite { key, value }))
 }
 
 fn entries() -> impl Strategy<Value = OutboxEntry> {
     let draft = (texts(), texts()).prop_map(|(name, args)| Draft { name, args });
-    let parked = proptest::option::of(texts());
+    let parked = option::of(texts());
     (numbers(), stamps(), vec(draft, 1..3), parked).prop_map(|(order, stamp, drafts, parked)| {
         OutboxEntry {
             order,
@@ -217,8 +233,37 @@ fn letters() -> impl Strategy<Value = DeadLetter> {
     )
 }
 
+fn rations() -> impl Strategy<Value = RationRecord> {
+    let left = || option::of(any::<i64>());
+    (option::of(plugins()), numbers(), [left(), left(), left()]).prop_map(
+        |(owner, at, [fuel, runs, commits])| RationRecord {
+            owner,
+            at: Timestamp::from_millis(at),
+            fuel,
+            runs,
+            commits,
+        },
+    )
+}
+
+fn breakers() -> impl Strategy<Value = BreakerRecord> {
+    let failures = prop_oneof![Just(0), any::<u32>()];
+    (
+        plugins(),
+        failures,
+        option::of(numbers()),
+        option::of(texts()),
+    )
+        .prop_map(|(plugin, failures, until, build)| BreakerRecord {
+            plugin,
+            failures,
+            open_until: until.map(Timestamp::from_millis),
+            build,
+        })
+}
+
 fn commits() -> impl Strategy<Value = Commit> {
-    let adopt = proptest::option::weighted(0.1, texts().prop_map(|id| BackendId::new(&id)));
+    let adopt = option::weighted(0.1, texts().prop_map(|id| BackendId::new(&id)));
     let head = (
         numbers(),
         numbers(),
@@ -234,6 +279,8 @@ fn commits() -> impl Strategy<Value = Commit> {
         vec(letters(), 0..3),
         vec(runs(), 0..3),
         vec(runs(), 0..3),
+        vec(rations(), 0..3),
+        vec(breakers(), 0..2),
     );
     (head, lists).prop_map(|((scanned, clock, adopt, synced, removed), lists)| Commit {
         scanned: SeqNum::new(scanned),
@@ -248,6 +295,9 @@ fn commits() -> impl Strategy<Value = Commit> {
         dead_letters: lists.4,
         dead_letters_landed: lists.5,
         dead_letters_removed: lists.6,
+        rations: lists.7,
+        breakers: lists.8,
+        ..Commit::default()
     })
 }
 

@@ -11,7 +11,9 @@ const APPLICATION_ID: i64 = 0x514d_4a31;
 
 /// Every table is `WITHOUT ROWID`: one B-tree, in the order of its key, no index beside it. Numbers that are
 /// `u64` in the code are the same 64 bits here. JSON columns hold what `serde_json` makes of the types in `store`.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [FIRST, RATIONS];
+
+const FIRST: &str = "
 CREATE TABLE meta (
     id         INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     backend_id TEXT,
@@ -55,7 +57,25 @@ CREATE TABLE dead_letter (
     at       INTEGER NOT NULL,          -- Unix milliseconds
     checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+";
+
+const RATIONS: &str = "
+CREATE TABLE ration (
+    owner    TEXT NOT NULL PRIMARY KEY, -- a plugin; empty for the store
+    at       INTEGER NOT NULL,          -- Unix milliseconds
+    fuel     INTEGER,                   -- what is left; NULL is without limit
+    runs     INTEGER,
+    commits  INTEGER,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE breaker (
+    plugin     TEXT NOT NULL PRIMARY KEY,
+    failures   INTEGER NOT NULL, -- in a row
+    open_until INTEGER,          -- Unix milliseconds
+    build      TEXT,
+    checksum   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
 
 /// Makes the file one of the newest version. A file that is not ours, or is newer than we are, is left as it is.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::contract::{
-    self, all_kv, claim, entry, letter, plugin, put, stamp, store, subscription, write,
+    self, all_kv, breaker, claim, entry, letter, plugin, put, ration, stamp, store, subscription,
+    write,
 };
 use super::{Error, Journal, JournalConfig};
 use crate::event::SeqNum;
@@ -22,6 +23,8 @@ fn full_commit() -> Commit {
         kv: vec![put("echo", "count", "41"), put("echo", "name", "Ada")],
         outbox: vec![entry("echo", 9, 1)],
         dead_letters: vec![letter("echo", 3)],
+        rations: vec![ration(None, 5), ration(Some("echo"), 4)],
+        breakers: vec![breaker("echo", 2)],
         ..Commit::default()
     }
 }
@@ -298,7 +301,7 @@ async fn a_newer_version_is_refused_and_left_as_it_is() {
     let Error::Newer { found, known, .. } = error else {
         panic!("{error:?}");
     };
-    assert_eq!((found, known), (99, 1));
+    assert_eq!((found, known), (99, 2));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -389,7 +392,7 @@ async fn a_dropped_journal_frees_its_folder_by_itself() {
 async fn a_full_disk_writes_nothing_and_is_over_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig {
-        file_bytes_max: 64 * 1024,
+        file_bytes_max: 72 * 1024,
         ..JournalConfig::new(folder.path())
     };
     let journal = Journal::open(&config).unwrap();

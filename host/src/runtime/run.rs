@@ -19,7 +19,7 @@ use crate::runtime::log::{LogSink, RunLog, one_line};
 use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::state::{Session, State};
 use crate::runtime::{Limits, Plugin};
-use crate::store::{Mode, RunOutcome, RunRequest};
+use crate::store::{Ending, Mode, RunOutcome, RunRequest, Usage};
 
 /// Bytes of a guest's own reason for a failure, by the contract.
 const FAILURE_BYTES_MAX: usize = 4 << 10;
@@ -49,59 +49,6 @@ pub struct RunReport {
     pub ending: Ending,
     /// What it used.
     pub usage: Usage,
-}
-
-/// What ended a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// It returned ok.
-    Finished,
-    /// It asked to be tried again.
-    Retry,
-    /// It refused its event.
-    Reject,
-    /// Its fuel was used up.
-    OutOfFuel,
-    /// Its time was up.
-    TimedOut,
-    /// It failed after it was denied memory.
-    OutOfMemory,
-    /// It broke a rule of WebAssembly, of the host, or its own.
-    Trapped,
-    /// A function of the host panicked.
-    HostPanicked,
-}
-
-/// What a run used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Fuel, that for the host's work included. All that it had if fuel or time ended it, because a guest that is
-    /// stopped in a loop has not told how far it came; for the same reason a trap hides what its last function used.
-    pub fuel: u64,
-    /// From the start of the instance to the end, waiting included.
-    pub wall: Duration,
-    /// Bytes of linear memory at the end; memory never shrinks.
-    pub memory_peak_bytes: usize,
-    /// Calls of `store`, `kv` and `log`.
-    pub host_calls: u64,
-    /// Log lines that found no room.
-    pub log_lines_dropped: u64,
-}
-
-impl Ending {
-    /// A word for labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Finished => "finished",
-            Self::Retry => "retry",
-            Self::Reject => "reject",
-            Self::OutOfFuel => "out-of-fuel",
-            Self::TimedOut => "timed-out",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Trapped => "trapped",
-            Self::HostPanicked => "host-panicked",
-        }
-    }
 }
 
 /// How a call of a guest's function ended.

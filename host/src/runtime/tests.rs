@@ -135,6 +135,7 @@ fn call() -> Call {
             mode: Mode::Reacting,
             attempt: 1,
             now: Timestamp::from_millis(1_700_000_000_123),
+            fuel: Limits::default().fuel_per_run,
         },
         config: "{}".into(),
         limits: Limits::default(),

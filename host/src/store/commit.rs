@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{RunId, Stamp};
-use crate::store::Mode;
+use crate::store::{BreakerRecord, Mode, RationRecord, UsageRecord};
 use crate::time::Timestamp;
 
 /// One transaction on a store's journal: the only way to write to it. Applied whole or not at all, its lists in the
@@ -21,7 +21,7 @@ pub struct Commit {
     pub clock: Timestamp,
     /// The log that the journal now belongs to, when it is adopted.
     pub adopt: Option<BackendId>,
-    /// Subscriptions that end: record, kv and dead letters of each go together. Their drafts stay.
+    /// Subscriptions that end: record, kv, dead letters, ration and breaker of each go together. Their drafts stay.
     pub subscriptions_removed: Vec<PluginName>,
     /// Subscriptions as they now stand, inserted or replaced by plugin.
     pub subscriptions: Vec<SubscriptionRecord>,
@@ -37,6 +37,14 @@ pub struct Commit {
     pub dead_letters_landed: Vec<RunId>,
     /// Dead letters that are done with.
     pub dead_letters_removed: Vec<RunId>,
+    /// Dead letters that found no room among newer ones.
+    pub dead_letters_dropped: Vec<RunId>,
+    /// Runs that ended, whatever came of them, in the order of their ends.
+    pub usage: Vec<UsageRecord>,
+    /// What is left of rations, inserted or replaced by owner.
+    pub rations: Vec<RationRecord>,
+    /// Breakers as they now stand, by plugin; one without failures is removed.
+    pub breakers: Vec<BreakerRecord>,
     /// Whether it must survive a power cut before it is confirmed, whatever the store's durability.
     pub synced: bool,
 }
@@ -67,6 +75,10 @@ pub struct Snapshot {
     pub outbox: Vec<OutboxEntry>,
     /// Which runs are dead, and which of those have landed. The letters themselves stay in the journal.
     pub dead_letters: Vec<(RunId, Landed)>,
+    /// What was left of rations.
+    pub rations: Vec<RationRecord>,
+    /// Breakers of plugins that failed last.
+    pub breakers: Vec<BreakerRecord>,
 }
 
 /// Whether a dead letter's drafts are in the log all the same, from another instance or an earlier life.

@@ -87,6 +87,8 @@ pub struct RunRequest {
     pub attempt: u32,
     /// The time that the guest sees: when the backend took the event in; 0 if it did not say.
     pub now: Timestamp,
+    /// The fuel that it may use.
+    pub fuel: u64,
 }
 
 /// Why a store was stopped for good. Each needs somebody to look.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::BackendId;
 use crate::stamp::RunId;
-use crate::store::{DeadLetter, Generation, KvWrite, RequestId, RunToken, Settings};
+use crate::store::{DeadLetter, Ending, Generation, KvWrite, RequestId, RunToken, Settings, Usage};
 
 /// Something that happened to a store.
 #[derive(Clone, Debug)]
@@ -44,12 +44,8 @@ pub enum Input {
         request: RequestId,
         answer: PushAnswer,
     },
-    /// A run ended, one way or another. `build` says for people which version of the plugin ran, if one did.
-    RunFinished {
-        token: RunToken,
-        outcome: RunOutcome,
-        build: Option<Arc<str>>,
-    },
+    /// A run ended, one way or another.
+    RunFinished { token: RunToken, end: RunEnd },
     /// The commit that was in flight is in the journal.
     Committed,
     /// Run a dead letter again (read from the journal by the caller). One whose turn has not come when this life ends
@@ -80,6 +76,19 @@ pub enum PushAnswer {
     BackendIdMismatch { actual: Option<BackendId> },
     /// Anything else: it may have landed or not.
     Unknown { error: Arc<str> },
+}
+
+/// All about the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// What follows from it.
+    pub outcome: RunOutcome,
+    /// What ended it.
+    pub ending: Ending,
+    /// What it used.
+    pub usage: Usage,
+    /// Which version of the plugin it was, for people: `1.2.0 (sha256 0123456789ab)`. None if nobody knows.
+    pub build: Option<Arc<str>>,
 }
 
 /// How a run ended.

@@ -7,15 +7,20 @@ use std::sync::Arc;
 use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
 use crate::stamp::RunId;
+use crate::store::breaker::Breaker;
 use crate::store::outbox::Outbox;
 use crate::store::push::Pushing;
+use crate::store::ration::{Deferral, Ration};
 use crate::store::sabotage::Sabotage;
 use crate::store::scan::Scan;
 use crate::store::session::Session;
 use crate::store::staging::Staging;
 use crate::store::subscription::{Phase, Start, Subscription};
 use crate::store::window::Window;
-use crate::store::{Effect, Input, Landed, Settings, Snapshot, SubscriptionRecord};
+use crate::store::{
+    BreakerRecord, Effect, Input, Landed, RationRecord, Settings, Snapshot, SubscriptionRecord,
+    SubscriptionSettings,
+};
 use crate::time::Timestamp;
 
 /// A store: all that is known about it in one life, from its journal to the next restart.
@@ -38,6 +43,11 @@ pub struct StoreState {
     pub(super) scan: Scan,
     pub(super) window: Window,
     pub(super) subscriptions: Vec<Subscription>,
+    /// Whose turn it is first, as an index.
+    pub(super) first: usize,
+    pub(super) ration: Ration,
+    /// What every next run waits for, if the store's ration is used up.
+    pub(super) deferred: Option<Deferral>,
     pub(super) tokens_used: u64,
     pub(super) dead_letters: BTreeMap<RunId, Landed>,
     pub(super) outbox: Outbox,
@@ -73,10 +83,21 @@ impl StoreState {
             subscriptions: records,
             outbox,
             dead_letters,
+            rations,
+            breakers,
         } = snapshot;
         // A clock that was set back must not make this life's commits older than the last one's.
         let now = now.max(clock);
-        let (subscriptions, removed) = subscriptions_of(&settings, records, sabotage);
+        let forgotten = sabotage == Some(Sabotage::TankFullAtStart);
+        let rations = if forgotten { Vec::new() } else { rations };
+        let of_store = rations.iter().find(|record| record.owner.is_none());
+        let ration = Ration::new(settings.ration, of_store, now);
+        let kept = Kept {
+            records,
+            rations: &rations,
+            breakers,
+        };
+        let (subscriptions, removed) = subscriptions_of(&settings, kept, sabotage, now);
         let head = scan_start(scanned, &subscriptions, sabotage);
         let fill = subscriptions
             .iter()
@@ -97,6 +118,9 @@ impl StoreState {
             scan: Scan::new(head, settings.limits.stash_events_max),
             window: Window::new(fill, &settings.limits),
             subscriptions,
+            first: 0,
+            ration,
+            deferred: None,
             tokens_used: 0,
             dead_letters: dead_letters.into_iter().collect(),
             outbox: Outbox::new(outbox),
@@ -107,6 +131,7 @@ impl StoreState {
             halted: false,
             settings,
         };
+        state.charge_lost_runs();
         for plugin in removed {
             state.remove_subscription(plugin, now);
         }
@@ -164,13 +189,7 @@ impl StoreState {
             } => {
                 self.on_push_answered(generation, request, answer, now);
             }
-            Input::RunFinished {
-                token,
-                outcome,
-                build,
-            } => {
-                self.on_run_finished(token, outcome, build, now);
-            }
+            Input::RunFinished { token, end } => self.on_run_finished(token, end, now),
             Input::Committed => self.staging.confirm(),
             Input::Redrive { letter } => self.on_redrive(*letter),
             Input::Discard { run } => self.on_discard(run, now),
@@ -221,7 +240,8 @@ impl StoreState {
                 Phase::Retrying { until } => Some(until),
                 Phase::Idle | Phase::Running(_) => None,
             });
-        retry.fold(session.min(self.staging.poll_timeout()), Ord::min)
+        let own = session.min(self.staging.poll_timeout());
+        retry.fold(own.min(self.poll_runs()), Ord::min)
     }
 
     /// What is to be done next.
@@ -266,10 +286,13 @@ impl StoreState {
             self.staging
                 .write_by(now + self.settings.timing.flush_delay);
         }
-        if self.breaks(Sabotage::CursorAndOutboxApart) && !commit.outbox.is_empty() {
+        let has_cursor = !commit.subscriptions.is_empty();
+        let has_both = has_cursor && !commit.outbox.is_empty();
+        if self.breaks(Sabotage::CursorAndOutboxApart) && has_both {
             self.staging.next.outbox.append(&mut commit.outbox);
             self.staging.write_by(now);
         }
+        self.write_rations(&mut commit, now);
         self.effects.push_back(Effect::Commit(Box::new(commit)));
     }
 
@@ -291,22 +314,38 @@ impl StoreState {
     }
 }
 
+/// What the journal has about subscriptions.
+struct Kept<'a> {
+    records: Vec<SubscriptionRecord>,
+    rations: &'a [RationRecord],
+    breakers: Vec<BreakerRecord>,
+}
+
 /// The subscriptions that are configured, as the journal left them, and those in the journal that are not configured any
 /// more.
 fn subscriptions_of(
     settings: &Settings,
-    records: Vec<SubscriptionRecord>,
+    kept: Kept<'_>,
     sabotage: Option<Sabotage>,
+    now: Timestamp,
 ) -> (Vec<Subscription>, Vec<PluginName>) {
     let known = |record: SubscriptionRecord| (record.plugin.clone(), record);
-    let mut records: BTreeMap<_, _> = records.into_iter().map(known).collect();
+    let mut records: BTreeMap<_, _> = kept.records.into_iter().map(known).collect();
+    let failing = |record: BreakerRecord| (record.plugin.clone(), record);
+    let mut breakers: BTreeMap<_, _> = kept.breakers.into_iter().map(failing).collect();
+    let ration = |settings: &SubscriptionSettings| {
+        let owner = Some(&settings.plugin);
+        let record = kept.rations.iter().find(|it| it.owner.as_ref() == owner);
+        Ration::new(settings.ration, record, now)
+    };
     if sabotage == Some(Sabotage::StartReevaluated) {
         records.clear();
     }
-    let settings = settings.subscriptions.iter();
-    let subscriptions = settings
-        .map(|it| Subscription::new(it.clone(), records.remove(&it.plugin)))
-        .collect();
+    let subscription = |it: &SubscriptionSettings| {
+        let breaker = Breaker::new(breakers.remove(&it.plugin), it.build.as_ref());
+        Subscription::new(it.clone(), records.remove(&it.plugin), ration(it), breaker)
+    };
+    let subscriptions = settings.subscriptions.iter().map(subscription).collect();
     (subscriptions, records.into_keys().collect())
 }
 

@@ -56,8 +56,16 @@ impl StoreState {
     fn adopt(&mut self, settings: Settings, now: Timestamp) {
         for subscription in &mut self.subscriptions {
             let new = named(&settings, subscription).expect("others would need a restart");
+            if new.ration != subscription.settings.ration {
+                subscription.ration.adopt(new.ration, now);
+            }
+            subscription.breaker.serve(new.build.as_ref());
+            subscription.breaker.adopt(&settings.timing.breaker, now);
             subscription.settings = new.clone();
             subscription.rest_if_parked();
+        }
+        if settings.ration != self.settings.ration {
+            self.ration.adopt(settings.ration, now);
         }
         self.settings = settings;
         self.shorten_waits(now);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::stamp::{RunId, Trigger};
 use crate::store::machine::StoreState;
 use crate::store::sabotage::Sabotage;
-use crate::store::subscription::Running;
-use crate::store::{DeadLetter, Failure, Landed, Mode, RunOutcome, RunToken};
+use crate::store::subscription::Trial;
+use crate::store::{DeadLetter, Failure, Landed, Mode, RunOutcome};
 use crate::time::Timestamp;
 
 impl StoreState {
@@ -20,11 +20,7 @@ impl StoreState {
         let Some(subscription) = found else {
             return;
         };
-        let queued = subscription
-            .redrives
-            .iter()
-            .any(|other| other.stamp.run == letter.stamp.run)
-            || subscription.redriving() == Some(&letter.stamp.run);
+        let queued = subscription.redrives_soon(&letter.stamp.run);
         if self.dead_letters.contains_key(&letter.stamp.run) && !queued {
             subscription.redrives.push_back(letter);
         }
@@ -43,8 +39,11 @@ impl StoreState {
         }
     }
 
-    /// The dead letter is run before the next event.
-    pub(super) fn start_redrive(&mut self, index: usize, letter: DeadLetter, now: Timestamp) {
+    /// The first dead letter that waits for it is run, before the next event.
+    pub(super) fn start_redrive(&mut self, index: usize, now: Timestamp) {
+        let Some(letter) = self.subscriptions[index].redrives.pop_front() else {
+            return;
+        };
         let mut stamp = letter.stamp.clone();
         if self.breaks(Sabotage::RedriveWithNewStamp) {
             stamp.run.trigger = Trigger::Occurrence {
@@ -53,35 +52,30 @@ impl StoreState {
             };
         }
         let reacts = self.breaks(Sabotage::RedriveReacts);
-        let running = Running {
-            token: RunToken(self.tokens_used),
+        let trial = Trial {
             stamp,
             event: letter.event.clone(),
             mode: if reacts { Mode::Reacting } else { letter.mode },
+            attempt: next_attempt(&letter),
             landed_at_start: false,
             redrive: Some(letter),
         };
-        let earlier = running
-            .redrive
-            .as_ref()
-            .map_or(0, |letter| letter.failures.len());
-        let attempt = u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1);
-        if let Some(error) = self.too_deep(&running.stamp) {
-            self.on_redrive_finished(index, running, RunOutcome::Reject { error }, None, now);
+        if let Some(error) = self.too_deep(&trial.stamp) {
+            self.on_redrive_finished(index, trial, RunOutcome::Reject { error }, None, now);
             return;
         }
-        self.begin(index, running, attempt);
+        self.begin(index, trial);
     }
 
     pub(super) fn on_redrive_finished(
         &mut self,
         index: usize,
-        running: Running,
+        trial: Trial,
         outcome: RunOutcome,
         build: Option<Arc<str>>,
         now: Timestamp,
     ) {
-        let Some(mut letter) = running.redrive else {
+        let Some(mut letter) = trial.redrive else {
             unreachable!("the caller looked");
         };
         let run = letter.stamp.run.clone();
@@ -97,8 +91,8 @@ impl StoreState {
                     .next
                     .kv
                     .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
-                if running.mode == Mode::Reacting && landed == Landed::No {
-                    self.enqueue(running.stamp, drafts, now);
+                if trial.mode == Mode::Reacting && landed == Landed::No {
+                    self.enqueue(trial.stamp, drafts, now);
                 }
                 self.dead_letters.remove(&run);
                 self.staging.next.dead_letters_removed.push(run);
@@ -106,11 +100,8 @@ impl StoreState {
             }
             RunOutcome::Retry { error } | RunOutcome::Reject { error } => error,
         };
-        let attempt = u32::try_from(letter.failures.len())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1);
         letter.failures.push(Failure {
-            attempt,
+            attempt: next_attempt(&letter),
             at: now,
             error,
             build,
@@ -118,4 +109,10 @@ impl StoreState {
         letter.landed = landed;
         self.staging.next.dead_letters.push(letter);
     }
+}
+
+/// The number of the attempt after those that failed.
+fn next_attempt(letter: &DeadLetter) -> u32 {
+    let failed = u32::try_from(letter.failures.len());
+    failed.unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::stamp::{DraftStamp, Stamp};
+use crate::stamp::{DraftStamp, RunId, Stamp};
 use crate::store::machine::StoreState;
 use crate::store::sabotage::Sabotage;
-use crate::store::subscription::{Phase, Running, Start};
-use crate::store::{DeadLetter, Effect, Failure, Landed, Mode, RunOutcome, RunRequest, RunToken};
+use crate::store::subscription::{Phase, Running, Start, Trial};
+use crate::store::{
+    DeadLetter, Effect, Failure, Landed, Mode, RunEnd, RunOutcome, RunRequest, RunToken,
+    UsageRecord,
+};
 use crate::time::Timestamp;
 
 impl StoreState {
@@ -18,9 +21,14 @@ impl StoreState {
         if !(self.is_live() || early) {
             return;
         }
-        for index in 0..self.subscriptions.len() {
+        self.forget_deferrals(now);
+        // Whoever had the last run is last: what is scarce goes round.
+        let (first, count) = (self.first, self.subscriptions.len());
+        for index in (first..count).chain(0..first) {
             let full = self.outbox.drafts_waiting() >= self.settings.limits.outbox_drafts_max;
-            if self.halted || self.is_ending() || full {
+            let busy = self.runs() >= self.settings.runs_max as usize;
+            // Whoever waits for the store's ration is not passed by those who need less of it.
+            if self.halted || self.is_ending() || full || busy || self.deferred.is_some() {
                 return;
             }
             if self.may_start(index, now) {
@@ -42,12 +50,17 @@ impl StoreState {
         let start_known = self.staging.is_done(commit) || self.breaks(Sabotage::StartNotSynced);
         // The next run reads the kv that the last one wrote.
         let last_known = self.staging.is_done(subscription.last_run);
-        subscription.settings.available && rested && start_known && last_known
+        // What an operator asks for is tried also if the plugin rests because it failed.
+        let trusted =
+            subscription.breaker.open_until().is_none() || !subscription.redrives.is_empty();
+        subscription.settings.available && rested && trusted && start_known && last_known
     }
 
     fn start_run(&mut self, index: usize, now: Timestamp) {
-        if let Some(letter) = self.subscriptions[index].redrives.pop_front() {
-            self.start_redrive(index, letter, now);
+        if !self.subscriptions[index].redrives.is_empty() {
+            if !self.defers(index, now) {
+                self.start_redrive(index, now);
+            }
             return;
         }
         let Some((event, author)) = self.next_trigger(index, now) else {
@@ -68,27 +81,27 @@ impl StoreState {
             self.subscriptions[index].pass(event.seq, commit);
             return;
         }
-        let running = Running {
-            token: RunToken(self.tokens_used),
+        let mut trial = Trial {
             stamp,
             event,
             mode,
+            attempt: 0,
             redrive: None,
             landed_at_start: landed,
         };
-        if let Some(error) = self.too_deep(&running.stamp) {
+        if let Some(error) = self.too_deep(&trial.stamp) {
             self.subscriptions[index].failed(error, None, now);
-            self.give_up(index, running, now);
+            self.give_up(index, trial, now);
             return;
         }
         if self.out_of_attempts(index) {
             self.note_lost_attempt(index, now);
-            self.give_up(index, running, now);
+            self.give_up(index, trial, now);
             return;
         }
-        if self.count_attempt(index, now) {
-            let attempt = self.subscriptions[index].attempts.used;
-            self.begin(index, running, attempt);
+        if !self.defers(index, now) && self.count_attempt(index, now) {
+            trial.attempt = self.subscriptions[index].attempts.used;
+            self.begin(index, trial);
         }
     }
 
@@ -121,11 +134,7 @@ impl StoreState {
     /// An attempt that nobody lived to tell about took the process down, or was taken down with it.
     fn note_lost_attempt(&mut self, index: usize, now: Timestamp) {
         let attempts = &mut self.subscriptions[index].attempts;
-        if attempts
-            .failures
-            .last()
-            .is_none_or(|failure| failure.attempt < attempts.used)
-        {
+        if attempts.may_have_been_lost() {
             let error = "the host stopped during this attempt".into();
             attempts.failures.push(Failure {
                 attempt: attempts.used,
@@ -167,33 +176,34 @@ impl StoreState {
         Some(error.into())
     }
 
-    pub(super) fn begin(&mut self, index: usize, running: Running, attempt: u32) {
+    pub(super) fn begin(&mut self, index: usize, trial: Trial) {
+        let token = RunToken(self.tokens_used);
         self.tokens_used += 1;
+        self.first = (index + 1) % self.subscriptions.len();
+        let grant = self.grant(index);
         let request = RunRequest {
-            token: running.token,
-            stamp: running.stamp.clone(),
-            event: running.event.clone(),
-            mode: running.mode,
-            attempt,
-            now: running.event.created_at.unwrap_or_default(),
+            token,
+            stamp: trial.stamp.clone(),
+            event: trial.event.clone(),
+            mode: trial.mode,
+            attempt: trial.attempt,
+            now: trial.event.created_at.unwrap_or_default(),
+            fuel: grant.fuel(),
         };
         if self.breaks(Sabotage::StampForgottenAtStart) {
-            self.subscriptions[index]
-                .landed
-                .forget_to(running.event.seq);
+            self.subscriptions[index].landed.forget_to(trial.event.seq);
         }
+        let running = Running {
+            token,
+            grant,
+            trial,
+        };
         self.subscriptions[index].phase = Phase::Running(Box::new(running));
         self.effects.push_back(Effect::Run(Box::new(request)));
     }
 
     /// A run ended. One that this life did not start matches nothing.
-    pub(super) fn on_run_finished(
-        &mut self,
-        token: RunToken,
-        outcome: RunOutcome,
-        build: Option<Arc<str>>,
-        now: Timestamp,
-    ) {
+    pub(super) fn on_run_finished(&mut self, token: RunToken, end: RunEnd, now: Timestamp) {
         let matches = |phase: &Phase| match phase {
             Phase::Running(running) => running.token == token,
             Phase::Idle | Phase::Retrying { .. } => false,
@@ -209,38 +219,55 @@ impl StoreState {
         let Phase::Running(running) = phase else {
             unreachable!("it was found by its token");
         };
-        match running.redrive {
-            Some(_) => self.on_redrive_finished(index, *running, outcome, build, now),
-            None => self.on_trigger_finished(index, *running, outcome, build, now),
+        let Running { grant, trial, .. } = *running;
+        self.charge(index, grant, &end, now);
+        self.note_usage(&trial, &end, now);
+        let RunEnd { outcome, build, .. } = end;
+        match trial.redrive {
+            Some(_) => self.on_redrive_finished(index, trial, outcome, build, now),
+            None => self.on_trigger_finished(index, trial, outcome, build, now),
         }
         self.subscriptions[index].rest_if_parked();
+    }
+
+    /// What the run used is written with what came of it; nothing waits for that alone.
+    fn note_usage(&mut self, trial: &Trial, end: &RunEnd, now: Timestamp) {
+        self.staging
+            .write_by(now + self.settings.timing.flush_delay);
+        self.staging.next.usage.push(UsageRecord {
+            run: trial.stamp.run.clone(),
+            attempt: trial.attempt,
+            at: now,
+            ending: end.ending,
+            usage: end.usage,
+        });
     }
 
     fn on_trigger_finished(
         &mut self,
         index: usize,
-        running: Running,
+        trial: Trial,
         outcome: RunOutcome,
         build: Option<Arc<str>>,
         now: Timestamp,
     ) {
         match outcome {
             RunOutcome::Finished { drafts, kv } => {
-                let seq = running.event.seq;
+                let seq = trial.event.seq;
                 // Looked up now and not when the run began: the stamp may have come in meanwhile.
                 let landed = if self.breaks(Sabotage::StampLookedUpAtStartOnly) {
-                    running.landed_at_start
+                    trial.landed_at_start
                 } else {
                     self.subscriptions[index].landed.contains(seq)
                 };
                 let commit = self.staging.write_by(now);
-                let plugin = &running.stamp.run.plugin;
+                let plugin = &trial.stamp.run.plugin;
                 self.staging
                     .next
                     .kv
                     .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
-                if running.mode == Mode::Reacting && !landed {
-                    self.enqueue(running.stamp, drafts, now);
+                if trial.mode == Mode::Reacting && !landed {
+                    self.enqueue(trial.stamp, drafts, now);
                 }
                 self.subscriptions[index].pass(seq, commit);
                 self.forget_landed(index);
@@ -248,7 +275,7 @@ impl StoreState {
             RunOutcome::Retry { error } => {
                 self.subscriptions[index].failed(error, build, now);
                 if self.out_of_attempts(index) {
-                    self.give_up(index, running, now);
+                    self.give_up(index, trial, now);
                     return;
                 }
                 let used = self.subscriptions[index].attempts.used;
@@ -261,23 +288,23 @@ impl StoreState {
             }
             RunOutcome::Reject { error } => {
                 self.subscriptions[index].failed(error, build, now);
-                self.give_up(index, running, now);
+                self.give_up(index, trial, now);
             }
         }
     }
 
     /// The trigger becomes a dead letter, and the next one gets its turn.
-    fn give_up(&mut self, index: usize, running: Running, now: Timestamp) {
+    fn give_up(&mut self, index: usize, trial: Trial, now: Timestamp) {
         let commit = self.staging.write_by(now);
         let subscription = &mut self.subscriptions[index];
-        let seq = running.event.seq;
+        let seq = trial.event.seq;
         let born_deaf = self.sabotage == Some(Sabotage::DeadLetterBornDeaf);
         let landed = subscription.landed.contains(seq) && !born_deaf;
         let letter = DeadLetter {
-            stamp: running.stamp,
-            mode: running.mode,
+            stamp: trial.stamp,
+            mode: trial.mode,
             landed: if landed { Landed::Yes } else { Landed::No },
-            event: running.event,
+            event: trial.event,
             failures: std::mem::take(&mut subscription.attempts.failures),
             at: now,
         };
@@ -285,7 +312,27 @@ impl StoreState {
         self.dead_letters
             .insert(letter.stamp.run.clone(), letter.landed);
         self.staging.next.dead_letters.push(letter);
+        self.drop_oldest_letters(index);
         self.forget_landed(index);
+    }
+
+    /// Forgets the oldest dead letters of a plugin that has too many. Those that are about to run again stay.
+    fn drop_oldest_letters(&mut self, index: usize) {
+        let subscription = &self.subscriptions[index];
+        let plugin = &subscription.settings.plugin;
+        let of_plugin = |run: &&RunId| run.plugin == *plugin;
+        let count = self.dead_letters.keys().filter(of_plugin).count();
+        let surplus = count.saturating_sub(self.settings.dead_letters_max);
+        let runs = self.dead_letters.keys().filter(of_plugin);
+        let dropped: Vec<RunId> = runs
+            .filter(|run| !subscription.redrives_soon(run))
+            .take(surplus)
+            .cloned()
+            .collect();
+        for run in dropped {
+            self.dead_letters.remove(&run);
+            self.staging.next.dead_letters_dropped.push(run);
+        }
     }
 
     fn forget_landed(&mut self, index: usize) {

@@ -100,12 +100,16 @@ pub(crate) enum Sabotage {
     RestartDropsRuns,
     /// A restart does not give back the attempts that were counted and not begun.
     RestartKeepsReserved,
+    /// A start finds every tank full.
+    TankFullAtStart,
+    /// A run that a crash cut off is not charged.
+    LostRunsUncharged,
 }
 
 #[cfg(test)]
 impl Sabotage {
     /// Every fault, in order.
-    pub(crate) const ALL: [Sabotage; Sabotage::RestartKeepsReserved as usize + 1] = [
+    pub(crate) const ALL: [Sabotage; Sabotage::LostRunsUncharged as usize + 1] = [
         Sabotage::ParentFromServerAhead,
         Sabotage::ParentHopedFor,
         Sabotage::StampsNotScanned,
@@ -153,5 +157,7 @@ impl Sabotage {
         Sabotage::UnparkWithoutRestart,
         Sabotage::RestartDropsRuns,
         Sabotage::RestartKeepsReserved,
+        Sabotage::TankFullAtStart,
+        Sabotage::LostRunsUncharged,
     ];
 }

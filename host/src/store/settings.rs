@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::PluginName;
+use crate::store::{BreakerSettings, RationSettings};
 
 /// Everything the machine must know about a store that is not in its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub struct Settings {
     pub limits: Limits,
     /// Periods and patience.
     pub timing: Timing,
+    /// What the store may use over time, and at once.
+    pub ration: RationSettings,
+    /// Runs at once, of different plugins.
+    pub runs_max: u32,
+    /// Dead letters of a plugin; of more, the oldest are given up for good.
+    pub dead_letters_max: usize,
 }
 
 /// One plugin at work in a store.
@@ -38,6 +45,12 @@ pub struct SubscriptionSettings {
     pub own_events: bool,
     /// What the log's past means to it when it is new here.
     pub history: History,
+    /// Which version of it works here; another one is not to blame for the failures of the one before.
+    pub build: Option<Arc<str>>,
+    /// The fuel that each of its runs may use.
+    pub fuel_per_run: u64,
+    /// What it may use over time, within the store's ration.
+    pub ration: RationSettings,
 }
 
 /// What a new subscription does about events that were in the log before it.
@@ -109,6 +122,8 @@ pub struct Timing {
     pub run: Retry,
     /// Between pushes that fail for an unknown reason. Its `attempts_max` is not used.
     pub push: Retry,
+    /// For a plugin that fails whatever the event.
+    pub breaker: BreakerSettings,
 }
 
 /// Exponential backoff with jitter: the n-th wait is `first * 2^(n-1)`, at most `longest`, less up to half of it.
@@ -214,6 +229,7 @@ impl Default for Timing {
                 longest: Duration::from_secs(10),
                 attempts_max: 0,
             },
+            breaker: BreakerSettings::default(),
         }
     }
 }

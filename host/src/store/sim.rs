@@ -6,6 +6,7 @@
 //! profile and seed; `QM_SIM_PROFILE=kills QM_SIM_SEED=17 cargo test -p quartermaster --lib sim::replay -- --nocapture`
 //! lives it again, step by step. `QM_SIM_WORLDS=100000` visits more worlds of each profile.
 
+mod allowance;
 mod backend;
 mod change;
 mod chronicle;
@@ -166,6 +167,11 @@ fn torn_appends() {
 #[test]
 fn living() {
     visit("living", Frugal::No, WORLDS);
+}
+
+#[test]
+fn rations() {
+    visit("rations", Frugal::No, WORLDS);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
 use crate::store::session::Session;
-use crate::store::{StopReason, StoreState};
+use crate::store::{Deferral, RationStatus, StopReason, StoreState};
 use crate::time::Timestamp;
 
 /// A store at one moment.
@@ -33,6 +33,10 @@ pub struct Status {
     pub dead_letters: usize,
     /// Runs going on.
     pub runs: usize,
+    /// What is left of its ration.
+    pub ration: RationStatus,
+    /// What its next run waits for, if the ration is used up.
+    pub deferred: Option<Deferral>,
     /// Each plugin at work here.
     pub subscriptions: Vec<SubscriptionStatus>,
 }
@@ -69,6 +73,14 @@ pub struct SubscriptionStatus {
     pub state: SubscriptionState,
     /// How its present trigger failed last.
     pub error: Option<Arc<str>>,
+    /// What is left of its own ration.
+    pub ration: RationStatus,
+    /// What its next run waits for, if that is used up.
+    pub deferred: Option<Deferral>,
+    /// Runs that failed in a row.
+    pub failures: u32,
+    /// Until when it rests because of that, if it does.
+    pub open_until: Option<Timestamp>,
 }
 
 /// What a subscription does.
@@ -83,6 +95,10 @@ pub enum SubscriptionState {
     Running,
     /// Waiting for the next attempt.
     Retrying,
+    /// Resting, because it failed too often in a row.
+    Tripped,
+    /// Waiting until enough of its ration has flowed in.
+    Rationed,
     /// The plugin is not in the catalog; its cursor waits.
     Parked,
 }
@@ -133,6 +149,8 @@ impl StoreState {
             parked_pushes: self.outbox.parked(),
             dead_letters: self.dead_letters.len(),
             runs: self.runs(),
+            ration: self.ration.status(),
+            deferred: self.deferred,
             subscriptions: self
                 .subscriptions
                 .iter()

@@ -40,6 +40,9 @@ fn settings(history: History) -> Settings {
             patterns: vec!["say".parse().expect("a pattern")],
             own_events: false,
             history,
+            build: None,
+            fuel_per_run: 1_000,
+            ration: RationSettings::default(),
         }],
         on_reset: OnReset::Stop,
         limits: Limits::default(),
@@ -48,6 +51,9 @@ fn settings(history: History) -> Settings {
             check_period: Duration::from_secs(86_400),
             ..Timing::default()
         },
+        ration: RationSettings::default(),
+        runs_max: 8,
+        dead_letters_max: 100,
     }
 }
 
@@ -198,8 +204,12 @@ impl Told {
     fn finish(&mut self, request: &RunRequest, outcome: RunOutcome) {
         self.tell(Input::RunFinished {
             token: request.token,
-            outcome,
-            build: Some("1.2.0".into()),
+            end: RunEnd {
+                outcome,
+                ending: Ending::Finished,
+                usage: Usage::default(),
+                build: Some("1.2.0".into()),
+            },
         });
     }
 

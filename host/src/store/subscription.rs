@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::event::{Event, SeqNum};
 use crate::stamp::{DraftStamp, RunId, Stamp, Trigger};
+use crate::store::breaker::Breaker;
+use crate::store::ration::{Deferral, FuelGrant, Ration};
 use crate::store::staging::CommitNumber;
 use crate::store::{
     DeadLetter, Failure, History, Mode, Retry, RunToken, SubscriptionRecord, SubscriptionSettings,
@@ -27,6 +29,10 @@ pub(super) struct Subscription {
     pub(super) landed: LandedTriggers,
     /// Dead letters to be run again, before the next event.
     pub(super) redrives: VecDeque<DeadLetter>,
+    pub(super) ration: Ration,
+    pub(super) breaker: Breaker,
+    /// What its next run waits for, if its own ration is used up.
+    pub(super) deferred: Option<Deferral>,
     /// Whether the next commit must hold its record.
     pub(super) dirty: bool,
 }
@@ -56,9 +62,18 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) token: RunToken,
+    pub(super) grant: FuelGrant,
+    pub(super) trial: Trial,
+}
+
+/// A trigger that is tried.
+#[derive(Debug)]
+pub(super) struct Trial {
     pub(super) stamp: Stamp,
     pub(super) event: Event,
     pub(super) mode: Mode,
+    /// The number of this attempt, from 1; 0 if none has begun.
+    pub(super) attempt: u32,
     /// The dead letter that is tried again, if it is not the next event's turn.
     pub(super) redrive: Option<DeadLetter>,
     /// What only one planted fault believes: whether the stamp was known when the run began.
@@ -76,6 +91,14 @@ pub(super) struct Attempts {
     pub(super) failures: Vec<Failure>,
 }
 
+impl Attempts {
+    /// Whether an attempt was counted of which nobody has said how it ended.
+    pub(super) fn may_have_been_lost(&self) -> bool {
+        let told = self.failures.last().map_or(0, |failure| failure.attempt);
+        self.used > told
+    }
+}
+
 /// Triggers ahead of the cursor whose stamps were seen in the log. Bounded: past the limit the furthest are forgotten,
 /// and from the first forgotten one on the log must be scanned again before anything runs.
 #[derive(Debug, Default)]
@@ -86,7 +109,12 @@ pub(super) struct LandedTriggers {
 
 impl Subscription {
     /// The subscription as the journal has it, or a new one.
-    pub(super) fn new(settings: SubscriptionSettings, record: Option<SubscriptionRecord>) -> Self {
+    pub(super) fn new(
+        settings: SubscriptionSettings,
+        record: Option<SubscriptionRecord>,
+        ration: Ration,
+        breaker: Breaker,
+    ) -> Self {
         let (start, cursor, attempts, failures) = match record {
             None => (Start::Open, SeqNum::ROOT, 0, Vec::new()),
             Some(record) => {
@@ -127,6 +155,9 @@ impl Subscription {
             last_run: commit,
             landed: LandedTriggers::default(),
             redrives: VecDeque::new(),
+            ration,
+            breaker,
+            deferred: None,
             dirty: false,
         }
     }
@@ -228,9 +259,19 @@ impl Subscription {
     /// The dead letter that is being run again.
     pub(super) fn redriving(&self) -> Option<&RunId> {
         match &self.phase {
-            Phase::Running(running) => running.redrive.as_ref().map(|letter| &letter.stamp.run),
+            Phase::Running(running) => running
+                .trial
+                .redrive
+                .as_ref()
+                .map(|letter| &letter.stamp.run),
             Phase::Idle | Phase::Retrying { .. } => None,
         }
+    }
+
+    /// Whether the dead letter is being run again, or waits for that.
+    pub(super) fn redrives_soon(&self, run: &RunId) -> bool {
+        let waits = |letter: &DeadLetter| letter.stamp.run == *run;
+        self.redriving() == Some(run) || self.redrives.iter().any(waits)
     }
 
     /// Notes how the attempt that just ended failed.
@@ -267,9 +308,11 @@ impl Subscription {
         let state = match (&self.phase, self.start) {
             _ if !self.settings.available => SubscriptionState::Parked,
             (_, Start::Open) => SubscriptionState::Starting,
-            (Phase::Idle, _) => SubscriptionState::Idle,
-            (Phase::Retrying { .. }, _) => SubscriptionState::Retrying,
             (Phase::Running(_), _) => SubscriptionState::Running,
+            _ if self.breaker.open_until().is_some() => SubscriptionState::Tripped,
+            (Phase::Retrying { .. }, _) => SubscriptionState::Retrying,
+            (Phase::Idle, _) if self.deferred.is_some() => SubscriptionState::Rationed,
+            (Phase::Idle, _) => SubscriptionState::Idle,
         };
         SubscriptionStatus {
             plugin: self.settings.plugin.clone(),
@@ -285,6 +328,10 @@ impl Subscription {
                 .failures
                 .last()
                 .map(|failure| failure.error.clone()),
+            ration: self.ration.status(),
+            deferred: self.deferred,
+            failures: self.breaker.failures(),
+            open_until: self.breaker.open_until(),
         }
     }
 }

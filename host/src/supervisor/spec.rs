@@ -6,11 +6,11 @@ use crate::act::Act;
 use crate::actor::{Source, StoreSpec, Worker};
 use crate::backend::{Backend, Log, LogSettings};
 use crate::catalog::{Shelf, Stocked};
-use crate::config::{PluginConfig, Server, StoreConfig, Sync};
+use crate::config::{PluginConfig, RateQuota, Server, StoreConfig, Sync};
 use crate::control::{OrderKind, StoreOrder};
 use crate::id::PluginName;
 use crate::runtime::Limits;
-use crate::store::{Settings, SubscriptionSettings};
+use crate::store::{RationSettings, Settings, SubscriptionSettings, TankSettings};
 use crate::sync::{self, Endpoint};
 
 /// A plugin that is configured for a store, and what the catalog has for it, if anything.
@@ -37,11 +37,14 @@ pub(super) fn spec(
     let settings = Settings {
         client_id: server.client_id.clone(),
         subscriptions: plugins()
-            .map(|(plugin, stocked)| subscription(plugin, stocked.as_deref()))
+            .map(|(plugin, stocked)| subscription(config, plugin, stocked.as_deref()))
             .collect(),
         on_reset: config.on_reset,
         limits: machine_limits(&config.sync),
         timing: config.timing.clone(),
+        ration: ration(&config.quota.rate, config.quota.run.fuel_per_run),
+        runs_max: config.quota.concurrent_runs,
+        dead_letters_max: config.quota.dead_letters as usize,
     };
     let worker = |(plugin, stocked): (&PluginConfig, &Option<Arc<Stocked>>)| {
         let worker = worker(config, plugin, stocked.clone()?);
@@ -120,7 +123,12 @@ pub fn log_of(config: &StoreConfig, backend: &Backend) -> Log {
     backend.log(&config.id, settings)
 }
 
-fn subscription(config: &PluginConfig, stocked: Option<&Stocked>) -> SubscriptionSettings {
+fn subscription(
+    store: &StoreConfig,
+    config: &PluginConfig,
+    stocked: Option<&Stocked>,
+) -> SubscriptionSettings {
+    let fuel_per_run = config.quota.run(&store.quota.run).fuel_per_run;
     let description = stocked.map(|stocked| stocked.plugin.description());
     let described = description.map(|description| description.history);
     SubscriptionSettings {
@@ -131,14 +139,40 @@ fn subscription(config: &PluginConfig, stocked: Option<&Stocked>) -> Subscriptio
             .unwrap_or_default(),
         own_events: description.is_some_and(|description| description.own_events),
         history: config.history.or(described).unwrap_or_default(),
+        build: stocked.map(|stocked| stocked.build.sha256.as_str().into()),
+        fuel_per_run,
+        ration: ration(&config.quota.rate, fuel_per_run),
+    }
+}
+
+/// Tanks that hold what flows in within a minute, unless something else is said of that of the fuel: at least one run.
+fn ration(rate: &RateQuota, fuel_per_run: u64) -> RationSettings {
+    let minute = |per_minute: u32| TankSettings {
+        capacity: per_minute.into(),
+        per_minute: per_minute.into(),
+    };
+    let fuel = rate.fuel_per_minute.map(|per_minute| TankSettings {
+        capacity: rate.fuel_tank.unwrap_or(per_minute).max(fuel_per_run),
+        per_minute,
+    });
+    RationSettings {
+        fuel,
+        runs: rate.runs_per_minute.map(minute),
+        commits: rate.commits_per_minute.map(minute),
     }
 }
 
 fn worker(store: &StoreConfig, config: &PluginConfig, stocked: Arc<Stocked>) -> Worker {
+    let quota = config.quota.run(&store.quota.run);
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let limits = Limits {
-        fuel_per_run: store.quota.fuel_per_run,
-        run_timeout: store.quota.run_timeout,
-        memory_bytes_max: usize::try_from(store.quota.memory).unwrap_or(usize::MAX),
+        fuel_per_run: quota.fuel_per_run,
+        run_timeout: quota.run_timeout,
+        memory_bytes_max: bytes(quota.memory),
+        host_call_bytes_max: bytes(quota.host_call_size),
+        drafts_max: quota.drafts_per_run as usize,
+        draft_bytes_max: bytes(quota.draft_size_per_run),
+        log_bytes_max: bytes(quota.log_size_per_run),
         ..Limits::default()
     };
     Worker {

@@ -233,7 +233,7 @@ mod tests {
                 json!({ "choice": "rollback", "to": null }),
             ),
             (
-                "rollback echo --to 3FA8 --why bad",
+                "rollback echo --to 3FA8C1 --why bad",
                 json!({ "choice": "rollback", "to": "3fa8c1" }),
             ),
             (

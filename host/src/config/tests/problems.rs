@@ -71,14 +71,14 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
             "config/quartermaster.toml:2: server.lisen: unknown key; did you mean \"listen\"?",
             "config/quartermaster.toml:3: stores.a.sync: missing; set it here or in [defaults], to \"embedded\" or the \
              URL of a LiveStore backend such as \"wss://sync.example.com\"",
-            "config/quartermaster.toml:4: stores.a.quota.fuel: unknown key; did you mean \"fuel_per_run\"?",
+            "config/quartermaster.toml:4: stores.a.quota.fuel: unknown key; did you mean \"fuel_tank\"?",
             "config/quartermaster.toml:5: store: unknown key; did you mean \"stores\"?",
         ],
     );
     assert_problems(
         &shop("plugins.echo = { wibble = 1 }\n\"odd key\" = 2"),
         &[
-            "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config, sha256",
+            "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config, sha256, quota",
             "config/stores/shop.toml:2: \"odd key\": unknown key; known here: sync, payload, paused, on_reset, durability, \
              plugins, quota, timing, log_durability, access, limits",
         ],
@@ -156,7 +156,7 @@ fn what_is_wrong_with_a_default_is_told_once() {
              starting with a letter",
             "config/quartermaster.toml:7: defaults.payload.token: a secret stands here in clear; put it into an environment \
              variable and write \"env:NAME\", or into a file and write \"file:/path\"",
-            "config/quartermaster.toml:9: stores.a.quota.fuel: unknown key; did you mean \"fuel_per_run\"?",
+            "config/quartermaster.toml:9: stores.a.quota.fuel: unknown key; did you mean \"fuel_tank\"?",
             "QM_DEFAULTS__PAUSED: defaults.paused: expected true or false, found \"no\"",
         ],
     );

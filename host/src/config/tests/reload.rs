@@ -41,7 +41,7 @@ fn a_mistake_keeps_its_store_as_it_was_and_the_rest_of_the_edit_counts() {
         .stores()
         .iter()
         .find(|it| it.id.as_str() == "shop");
-    assert_eq!(shop.map(|it| it.quota.memory), Some(32 << 20));
+    assert_eq!(shop.map(|it| it.quota.run.memory), Some(32 << 20));
     assert_eq!(reloaded.problems.len(), 2);
 }
 

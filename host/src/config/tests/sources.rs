@@ -76,8 +76,11 @@ fn every_key_of_a_store_arrives() {
     assert_eq!(*first.config.expose(), json!({ "greeting": "hi" }));
     assert_eq!((second.name.as_str(), second.history), ("second", None));
     assert_eq!(*second.config.expose(), json!({}));
-    assert_eq!((store.quota.fuel_per_run, store.quota.memory), (5, 1 << 30));
-    assert_eq!(store.quota.run_timeout, Duration::from_secs(60));
+    assert_eq!(
+        (store.quota.run.fuel_per_run, store.quota.run.memory),
+        (5, 1 << 30)
+    );
+    assert_eq!(store.quota.run.run_timeout, Duration::from_secs(60));
     assert_eq!(store.ping_period, Duration::from_secs(5));
     let timing = &store.timing;
     let periods = [
@@ -123,10 +126,10 @@ fn a_store_lies_over_the_defaults_and_the_defaults_over_the_built_in_ones() {
     let [own, plain] = loaded.config.stores() else {
         panic!("expected two stores");
     };
-    let memory = |store: &StoreConfig| store.quota.memory >> 20;
+    let memory = |store: &StoreConfig| store.quota.run.memory >> 20;
     assert_eq!((memory(plain), memory(own)), (1, 2));
-    assert_eq!(own.quota.run_timeout, Duration::from_secs(1));
-    assert_eq!(own.quota.fuel_per_run, 200_000_000);
+    assert_eq!(own.quota.run.run_timeout, Duration::from_secs(1));
+    assert_eq!(own.quota.run.fuel_per_run, 200_000_000);
     assert_eq!(plain.timing, Timing::default());
     assert_eq!(plain.ping_period, Duration::from_secs(10));
     let plugins = |store: &StoreConfig| {
@@ -187,7 +190,10 @@ fn the_environment_lies_over_the_files() {
         panic!("expected two stores");
     };
     assert!(!shop.paused);
-    assert_eq!((shop.quota.memory >> 20, work.quota.memory >> 20), (3, 2));
+    assert_eq!(
+        (shop.quota.run.memory >> 20, work.quota.run.memory >> 20),
+        (3, 2)
+    );
     assert_eq!(shop.plugins.len(), 2);
     assert_eq!(work.plugins[0].history, Some(History::Project));
     let payload = work

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::runtime::Ending;
+use crate::store::Ending;
 use crate::store::RunOutcome;
 
 /// The ending, and the error of a run that has to be tried again.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::Draft;
-use crate::runtime::Ending;
+use crate::store::Ending;
 use crate::store::{KvWrite, RunOutcome};
 
 /// Commits `v1.Echoed {"a":1}`.

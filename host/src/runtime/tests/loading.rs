@@ -215,7 +215,7 @@ async fn a_compiled_plugin_is_found_in_the_cache() {
             .expect("a plugin");
         assert_eq!(
             plugin.run(call()).await.ending,
-            crate::runtime::Ending::Finished
+            crate::store::Ending::Finished
         );
     }
     assert!(walk(cache.path()) > 0, "the cache is empty");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, join_all};
 
 use super::*;
-use crate::runtime::Ending;
+use crate::store::Ending;
 
 #[tokio::test]
 async fn a_long_run_lets_others_go_on() {

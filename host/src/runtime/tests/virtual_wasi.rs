@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::runtime::Ending;
+use crate::store::Ending;
 use crate::store::RunOutcome;
 
 /// The part of WASI that these guests use.

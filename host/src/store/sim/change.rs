@@ -39,6 +39,7 @@ impl World {
                 self.chronicle.repatterned += 1;
                 self.hosts[host].wide ^= true;
             }
+            Change::Rations => self.hosts[host].meagre ^= true,
             Change::Catalog => self.toggle(host, Standing::Missing),
         }
         self.tell_settings(host);

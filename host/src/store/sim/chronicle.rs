@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::event::{NumberedDraft, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{DraftStamp, RunId};
+use crate::store::sim::allowance::Allowance;
 use crate::store::sim::host::Standing;
 use crate::store::sim::journal::Content;
 use crate::store::sim::oracle::{Rule, Violation};
 use crate::store::sim::plan::{Hosts, Plan};
-use crate::store::{Commit, History, Limits, RunRequest, SubscriptionRecord};
+use crate::store::{Commit, History, Limits, RunRequest, SubscriptionRecord, TankSettings};
+use crate::time::Timestamp;
 
 /// A journal, or a plugin in one of the journals.
 type Place = (usize, PluginName);
@@ -41,6 +43,8 @@ pub(super) struct Chronicle {
     configured_at: BTreeMap<Place, SeqNum>,
     /// Where each subscription started.
     starts: BTreeMap<Place, SeqNum>,
+    /// What is left of each journal's fuel.
+    allowances: BTreeMap<usize, Allowance>,
     /// Dead letters that an operator gave up.
     pub(super) discarded: BTreeSet<(usize, RunId)>,
 }
@@ -130,6 +134,30 @@ impl Chronicle {
             return Err(Violation::new(Rule::Attempts, text));
         }
         Ok(())
+    }
+
+    /// A run begins that is paid from `tank`. A redrive is not charged ahead in the journal.
+    pub(super) fn on_fuel(
+        &mut self,
+        journal: usize,
+        request: &RunRequest,
+        tank: TankSettings,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        if self.commits_lost || self.restored || self.operated {
+            return Ok(());
+        }
+        let allowance = self.allowances.entry(journal);
+        allowance
+            .or_insert_with(|| Allowance::full(tank, now))
+            .begin(tank, request, now)
+    }
+
+    /// A run has ended and used `fuel`.
+    pub(super) fn on_fuel_used(&mut self, journal: usize, request: &RunRequest, fuel: u64) {
+        if let Some(allowance) = self.allowances.get_mut(&journal) {
+            allowance.end(request, fuel);
+        }
     }
 
     /// A push leaves the host.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::PluginName;
 use crate::stamp::DraftStamp;
-use crate::store::{History, KvWrite, Mode, SubscriptionSettings};
+use crate::store::{History, KvWrite, Mode, RationSettings, SubscriptionSettings};
 
 /// One plugin's kv in one store.
 pub(super) type Kv = BTreeMap<Arc<str>, Arc<[u8]>>;
@@ -128,6 +128,9 @@ impl Guest {
             patterns: self.wants.iter().chain(also).map(pattern).collect(),
             own_events: self.own_events,
             history: self.history,
+            build: None,
+            fuel_per_run: FUEL_PER_RUN,
+            ration: RationSettings::default(),
         }
     }
 
@@ -203,6 +206,9 @@ impl Guest {
         Mood::Fine
     }
 }
+
+/// The budget of every run.
+pub(super) const FUEL_PER_RUN: u64 = 1_000;
 
 /// The kv key that counts reacting runs.
 pub(super) const REACTED: &str = "reacted";

@@ -15,7 +15,9 @@ use crate::store::sim::journal::{Journal, Lease};
 use crate::store::sim::network::{Network, Owner, Request};
 use crate::store::sim::oracle::Violation;
 use crate::store::sim::plan::{Frugal, Plan};
-use crate::store::{Commit, Effect, Input, Retry, RunRequest, Settings, Status, Timing};
+use crate::store::{
+    Commit, Effect, Input, RationSettings, Retry, RunRequest, Settings, Status, Timing,
+};
 use crate::time::Timestamp;
 
 /// A process that serves the store, or could.
@@ -34,6 +36,8 @@ pub(super) struct Host {
     pub(super) wide: bool,
     /// Whether windows hold only half of what they may.
     pub(super) cramped: bool,
+    /// Whether tanks are half as large as planned.
+    pub(super) meagre: bool,
     boots: u64,
     life: Option<Life>,
 }
@@ -58,6 +62,8 @@ pub(super) enum Pace {
 struct Life {
     machine: StoreState,
     effects: VecDeque<Effect>,
+    /// Runs that were decided on, which nobody has accounted for yet.
+    decided: Vec<(Timestamp, RunRequest)>,
     commit: Option<Commit>,
     runs: Vec<Running>,
 }
@@ -102,6 +108,7 @@ impl Host {
             pace: Pace::Planned,
             wide: false,
             cramped: false,
+            meagre: false,
             boots: 0,
             life: None,
         }
@@ -133,10 +140,11 @@ impl Host {
         let life = Life {
             machine,
             effects: VecDeque::new(),
+            decided: Vec::new(),
             commit: None,
             runs: Vec::new(),
         };
-        self.life.insert(life).collect();
+        self.life.insert(life).collect(with.now);
     }
 
     /// What its machine is told.
@@ -159,6 +167,33 @@ impl Host {
             on_reset: plan.on_reset,
             limits,
             timing: self.pace.of(&plan.timing),
+            ration: self.ration(plan),
+            runs_max: plan.runs_max,
+            dead_letters_max: usize::MAX,
+        }
+    }
+
+    /// The runs that were decided on since the last time, and when.
+    pub(super) fn take_decided(&mut self) -> Vec<(Timestamp, RunRequest)> {
+        let life = self.life.as_mut();
+        life.map_or_else(Vec::new, |life| std::mem::take(&mut life.decided))
+    }
+
+    pub(super) fn ration(&self, plan: &Plan) -> RationSettings {
+        let RationSettings {
+            mut fuel,
+            runs,
+            commits,
+        } = plan.ration;
+        if self.meagre
+            && let Some(tank) = &mut fuel
+        {
+            tank.capacity = tank.capacity.div_ceil(2);
+        }
+        RationSettings {
+            fuel,
+            runs,
+            commits,
         }
     }
 
@@ -178,7 +213,7 @@ impl Host {
     pub(super) fn handle(&mut self, input: Input, now: Timestamp) {
         if let Some(life) = &mut self.life {
             life.machine.handle(input, now);
-            life.collect();
+            life.collect(now);
         }
     }
 
@@ -187,7 +222,7 @@ impl Host {
             && let Some(life) = &mut self.life
         {
             life.machine.handle_timeout(now);
-            life.collect();
+            life.collect(now);
         }
     }
 
@@ -404,13 +439,17 @@ impl Pace {
             reconnect: retry(timing.reconnect),
             run: retry(timing.run),
             push: retry(timing.push),
+            breaker: timing.breaker,
         }
     }
 }
 
 impl Life {
-    fn collect(&mut self) {
+    fn collect(&mut self, now: Timestamp) {
         while let Some(effect) = self.machine.poll_effect() {
+            if let Effect::Run(request) = &effect {
+                self.decided.push((now, (**request).clone()));
+            }
             self.effects.push_back(effect);
         }
     }

@@ -8,7 +8,10 @@ use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
 use crate::stamp::RunId;
 use crate::store::sim::guest::Kv;
-use crate::store::{Commit, DeadLetter, Landed, OutboxEntry, Snapshot, SubscriptionRecord};
+use crate::store::{
+    BreakerRecord, Commit, DeadLetter, Landed, OutboxEntry, RationRecord, Snapshot,
+    SubscriptionRecord,
+};
 use crate::time::Timestamp;
 
 /// States of the past that are kept for a backup to be taken from.
@@ -24,6 +27,8 @@ pub(super) struct Content {
     pub(super) kv: BTreeMap<PluginName, Kv>,
     pub(super) outbox: BTreeMap<RunId, OutboxEntry>,
     pub(super) dead_letters: BTreeMap<RunId, DeadLetter>,
+    rations: BTreeMap<Option<PluginName>, RationRecord>,
+    breakers: BTreeMap<PluginName, BreakerRecord>,
 }
 
 /// A journal, and the states it had before.
@@ -61,6 +66,8 @@ impl Content {
             dead_letters: letters
                 .map(|(run, letter)| (run.clone(), letter.landed))
                 .collect(),
+            rations: self.rations.values().cloned().collect(),
+            breakers: self.breakers.values().cloned().collect(),
         }
     }
 
@@ -78,6 +85,8 @@ impl Content {
                 self.kv.remove(plugin);
             }
             self.dead_letters.retain(|run, _| run.plugin != *plugin);
+            self.rations.remove(&Some(plugin.clone()));
+            self.breakers.remove(plugin);
         }
         for record in &commit.subscriptions {
             self.subscriptions
@@ -105,8 +114,15 @@ impl Content {
                 letter.landed = Landed::Yes;
             }
         }
-        for run in &commit.dead_letters_removed {
+        let gone = commit.dead_letters_removed.iter();
+        for run in gone.chain(&commit.dead_letters_dropped) {
             self.dead_letters.remove(run);
+        }
+        for record in &commit.rations {
+            self.rations.insert(record.owner.clone(), record.clone());
+        }
+        for record in &commit.breakers {
+            self.breakers.insert(record.plugin.clone(), record.clone());
         }
     }
 }

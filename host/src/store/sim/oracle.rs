@@ -38,6 +38,8 @@ pub(super) enum Rule {
     Cursor,
     /// P4: more attempts than allowed, or a dead letter without cause.
     Attempts,
+    /// P10: a run begins that its store has no fuel for.
+    Ration,
     /// A chain of runs longer than allowed.
     Depth,
     /// Drafts left the host that the journal did not have.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::store::sabotage::Sabotage;
 use crate::store::sim::backend::Refusal;
 use crate::store::sim::guest::{Guest, Moods};
-use crate::store::{Limits, OnReset, Timing};
+use crate::store::{Limits, OnReset, RationSettings, Timing};
 
 /// What can go wrong between hosts and backend, in permille of the occasions.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,6 +106,10 @@ pub(super) struct Plan {
     pub(super) intensity: u64,
     pub(super) limits: Limits,
     pub(super) timing: Timing,
+    /// What the store may use over time.
+    pub(super) ration: RationSettings,
+    /// Runs at once.
+    pub(super) runs_max: u32,
     pub(super) on_reset: OnReset,
     pub(super) refuses: Refusal,
     /// What changes when a host is configured anew.
@@ -151,6 +155,8 @@ pub(super) enum Change {
     Timing,
     /// How much a window holds.
     Limits,
+    /// How large the tanks are.
+    Rations,
     /// What some guests want.
     Patterns,
     /// Which plugins are there.

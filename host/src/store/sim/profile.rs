@@ -1,10 +1,10 @@
 //! Profiles: kinds of worlds, each with the faults that belong to it. A profile and a seed make a plan.
 
 use crate::store::sim::backend::Refusal;
-use crate::store::sim::guest::{Guest, Moods};
+use crate::store::sim::guest::{FUEL_PER_RUN, Guest, Moods};
 use crate::store::sim::plan::{Change, Frugal, Hosts, NetworkFaults, Plan, Reconfigure, Weights};
 use crate::store::sim::rare::RARE;
-use crate::store::{History, Limits, OnReset, Retry, Timing};
+use crate::store::{History, Limits, OnReset, RationSettings, Retry, TankSettings, Timing};
 
 /// A named kind of world.
 pub(super) struct Profile {
@@ -69,6 +69,10 @@ pub(super) const PROFILES: &[Profile] = &[
     Profile {
         name: "living",
         plan: living,
+    },
+    Profile {
+        name: "rations",
+        plan: rations,
     },
     Profile {
         name: "renamed_client",
@@ -140,6 +144,8 @@ fn calm(seed: u64) -> Plan {
             run,
             ..Timing::default()
         },
+        ration: RationSettings::default(),
+        runs_max: rng.u32(1..4),
         on_reset: OnReset::Stop,
         refuses: Refusal { permille: 0, seed },
         reconfigure: Reconfigure::Membership,
@@ -412,6 +418,33 @@ fn living(seed: u64) -> Plan {
         ..calm.weights
     };
     Plan { weights, ..calm }
+}
+
+/// Tanks that are nearly empty, and become larger and smaller.
+fn rations(seed: u64) -> Plan {
+    let kills = kills(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let tank = |capacity, per_minute| {
+        Some(TankSettings {
+            capacity,
+            per_minute,
+        })
+    };
+    let ration = RationSettings {
+        fuel: tank(FUEL_PER_RUN * rng.u64(1..4), FUEL_PER_RUN * rng.u64(1..30)),
+        runs: tank(rng.u64(1..6), rng.u64(5..60)),
+        commits: tank(rng.u64(1..6), rng.u64(5..60)),
+    };
+    let weights = Weights {
+        change: 10,
+        ..kills.weights
+    };
+    Plan {
+        ration,
+        weights,
+        changes: &[Change::Rations, Change::Timing, Change::Surroundings],
+        ..kills
+    }
 }
 
 /// The installation is renamed.

@@ -76,6 +76,8 @@ fn expected(sabotage: Sabotage) -> Expected {
         Sabotage::UnparkWithoutRestart => ("living", &[Rule::Double, Rule::Kv, Rule::Lost]),
         Sabotage::RestartDropsRuns => ("living", &[Rule::Attempts]),
         Sabotage::RestartKeepsReserved => ("living", &[Rule::Attempts]),
+        Sabotage::TankFullAtStart => ("rations", &[Rule::Ration]),
+        Sabotage::LostRunsUncharged => ("rations", &[Rule::Ration]),
     };
     Expected { profile, rules }
 }

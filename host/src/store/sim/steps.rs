@@ -7,7 +7,7 @@ use crate::store::sim::network::{Move, Owner, SocketId};
 use crate::store::sim::oracle::{Rule, Violation};
 use crate::store::sim::plan::{Frugal, Hosts, Weights};
 use crate::store::sim::world::World;
-use crate::store::{Commit, Input, PushAnswer, RunOutcome};
+use crate::store::{Commit, Ending, Input, PushAnswer, RunEnd, RunOutcome, Usage};
 use crate::time::Timestamp;
 
 /// What may happen next.
@@ -133,6 +133,9 @@ impl World {
 
     pub(super) fn take(&mut self, step: Step) -> Result<(), Violation> {
         self.steps += 1;
+        for host in 0..self.hosts.len() {
+            self.account(host)?;
+        }
         match step {
             Step::Travel(step) => {
                 let text = self.network.make(step, &mut self.backend, self.now);
@@ -291,6 +294,20 @@ impl World {
         Ok(true)
     }
 
+    /// Charges what a host has decided to run: now, as what is decided later may have been given back meanwhile.
+    fn account(&mut self, host: usize) -> Result<(), Violation> {
+        let Host { journal, lease, .. } = self.hosts[host];
+        let ration = self.hosts[host].ration(&self.plan);
+        for (at, request) in self.hosts[host].take_decided() {
+            if let Some(tank) = ration.fuel
+                && self.journals[journal].is_held(lease)
+            {
+                self.chronicle.on_fuel(journal, &request, tank, at)?;
+            }
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, host: usize, run: usize) -> Result<(), Violation> {
         let Some(Running { request, kv }) = self.hosts[host].take_run(run) else {
             return Ok(());
@@ -331,10 +348,20 @@ impl World {
         self.note(|| format!("host {host}: {} ends: {outcome:?}", request.stamp));
         self.tally.add("runs", 1);
         let token = request.token;
+        let fuel = self.rng.u64(..=request.fuel);
+        let journal = self.hosts[host].journal;
+        self.chronicle.on_fuel_used(journal, &request, fuel);
         let ended = Input::RunFinished {
             token,
-            outcome,
-            build: None,
+            end: RunEnd {
+                outcome,
+                ending: Ending::Finished,
+                usage: Usage {
+                    fuel,
+                    ..Usage::default()
+                },
+                build: None,
+            },
         };
         self.hosts[host].handle(ended, self.now);
         Ok(())

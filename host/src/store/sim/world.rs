@@ -297,7 +297,9 @@ impl World {
             SubscriptionState::Parked => true,
             SubscriptionState::Starting
             | SubscriptionState::Running
-            | SubscriptionState::Retrying => false,
+            | SubscriptionState::Retrying
+            | SubscriptionState::Tripped
+            | SubscriptionState::Rationed => false,
         });
         host.is_idle()
             && status.session == SessionStatus::Live
