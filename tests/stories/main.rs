@@ -13,6 +13,7 @@ mod moving;
 mod network;
 mod past;
 mod peers;
+mod tanks;
 mod terminal;
 
 use quartermaster_tests::history::{CHAT, LogEvent, question};

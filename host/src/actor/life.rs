@@ -2,6 +2,7 @@
 //! is wanted.
 
 mod leaving;
+mod telling;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::actor::guest::{GuestLog, JournalKv};
-use crate::actor::handle::{Mailbox, Message, Report, state_of};
+use crate::actor::handle::{Mailbox, Message, Report};
 use crate::actor::link::Link;
 use crate::actor::{End, Shared, StoreSpec, end_of};
 use crate::catalog::Stocked;
@@ -200,12 +201,7 @@ impl Life {
             self.commit.is_none(),
             "the machine sends one commit at a time"
         );
-        for letter in &commit.dead_letters {
-            self.shared.metrics.dead_letter(&letter.stamp.run.plugin);
-            let (store, attempts) = (&self.spec.id, letter.failures.len());
-            let error = letter.failures.last().map(|failure| &*failure.error);
-            warn!(%store, stamp = %letter.stamp, attempts, error, "event given up; it is a dead letter");
-        }
+        self.tell_commit(&commit);
         let lease = self
             .lease
             .as_mut()
@@ -321,30 +317,6 @@ impl Life {
         };
         let ended = Input::RunFinished { token, end };
         self.machine.handle(ended, self.shared.clock.now());
-    }
-
-    /// Tells the log when the session becomes another.
-    fn tell(&mut self, gauge: &mut StoreGauge) {
-        let session = self.machine.session_status();
-        if self.told.as_ref() == Some(&session) {
-            return;
-        }
-        gauge.set(state_of(&session));
-        let store = &self.spec.id;
-        match &session {
-            SessionStatus::Connecting => debug!(%store, "connecting"),
-            SessionStatus::CatchingUp => debug!(%store, "catching up"),
-            SessionStatus::Live => info!(%store, head = %self.machine.head(), "live"),
-            SessionStatus::BackingOff { retry_at } => {
-                let wait = retry_at.since(self.shared.clock.now());
-                let error = self.machine.error().unwrap_or("it has not been tried");
-                warn!(%store, error, ?wait, "not connected; tries again");
-            }
-            SessionStatus::Stopped(reason) => {
-                tracing::error!(%store, %reason, "store stopped");
-            }
-        }
-        self.told = Some(session);
     }
 
     /// Ends the life in order: runs first, then the socket, then the journal.
