@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod schema;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
