@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub use clock::Clock;
-pub use handle::{Report, StoreHandle};
+pub use handle::{Report, Shown, StoreHandle};
 pub use link::Source;
 
 use crate::catalog::Stocked;
@@ -27,9 +27,9 @@ use crate::id::{PluginName, StoreId};
 use crate::journal::{self, Journal};
 use crate::runtime::Limits;
 use crate::store::{Durability, Retry, Settings};
-use crate::telemetry::{Metrics, StoreGauge, StoreState};
+use crate::telemetry::{Metrics, StoreState};
 use crate::time::Timestamp;
-use handle::{Mailbox, Message};
+use handle::{Face, Mailbox, Message};
 use life::Life;
 
 /// Between attempts to use a journal that failed, or after a mistake of ours. Short at first, since a full disk is often
@@ -60,8 +60,8 @@ pub struct Shared {
 pub struct StoreSpec {
     /// Its id.
     pub id: StoreId,
-    /// Why it rests, if it does.
-    pub rest: Option<Arc<str>>,
+    /// How and why it rests, if it does.
+    pub rest: Option<Rest>,
     /// Where its log is.
     pub source: Source,
     /// What a commit survives.
@@ -70,6 +70,15 @@ pub struct StoreSpec {
     pub settings: Settings,
     /// The plugins that can run in it.
     pub workers: BTreeMap<PluginName, Worker>,
+}
+
+/// Why a store is not to do anything, until its configuration says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// What it is called meanwhile.
+    pub state: StoreState,
+    /// Why, and what to do about it.
+    pub reason: Arc<str>,
 }
 
 /// A plugin at work in a store.
@@ -96,7 +105,7 @@ pub struct StoreActor {
     spec: Arc<StoreSpec>,
     shared: Shared,
     mailbox: Mailbox,
-    gauge: StoreGauge,
+    face: Face,
 }
 
 /// How a life of a store's machine ended.
@@ -136,13 +145,13 @@ impl StoreSpec {
 impl StoreActor {
     /// A store that is yet to run, and its mailbox.
     pub fn new(spec: Arc<StoreSpec>, shared: Shared) -> (Self, StoreHandle) {
-        let (handle, mailbox) = StoreHandle::new(spec.clone());
-        let gauge = shared.metrics.store(StoreState::Connecting);
+        let (face, shown) = Face::new(&shared.metrics, shared.clock);
+        let (handle, mailbox) = StoreHandle::new(spec.clone(), shown);
         let actor = Self {
             spec,
             shared,
             mailbox,
-            gauge,
+            face,
         };
         (actor, handle)
     }
@@ -153,7 +162,7 @@ impl StoreActor {
         loop {
             let began = self.shared.clock.now();
             let end = match self.spec.rest.clone() {
-                Some(reason) => End::Fatal(StoreState::Paused, reason),
+                Some(Rest { state, reason }) => End::Fatal(state, reason),
                 None => {
                     let life = AssertUnwindSafe(self.life()).catch_unwind().await;
                     life.unwrap_or_else(|panic| End::Fault(panicked(&*panic)))
@@ -180,6 +189,10 @@ impl StoreActor {
                     info!(store = %self.spec.id, %reason, "store rests");
                     (StoreState::Paused, reason, Timestamp::NEVER)
                 }
+                End::Fatal(StoreState::BackingOff, reason) => {
+                    debug!(store = %self.spec.id, %reason, "store waits for its turn");
+                    (StoreState::BackingOff, reason, Timestamp::NEVER)
+                }
                 End::Fatal(state, reason) => {
                     error!(store = %self.spec.id, %reason, "store stopped");
                     (state, reason, Timestamp::NEVER)
@@ -198,10 +211,10 @@ impl StoreActor {
                 let Self {
                     spec,
                     mailbox,
-                    gauge,
+                    face,
                     ..
                 } = self;
-                life.run(spec, mailbox, gauge).await
+                life.run(spec, mailbox, face).await
             }
             Err(end) => end,
         }
@@ -218,7 +231,7 @@ impl StoreActor {
         };
         let since = self.shared.clock.now();
         let report = Report::without_machine(StoreState::Connecting, since, None);
-        self.gauge.set(StoreState::Connecting);
+        self.face.set(StoreState::Connecting);
         let mut claim = std::pin::pin!(claim);
         let claimed: Result<_, journal::Error> = loop {
             tokio::select! {
@@ -252,7 +265,7 @@ impl StoreActor {
     async fn rest(&mut self, state: StoreState, reason: Arc<str>, until: Timestamp) -> Rested {
         let clock = self.shared.clock;
         let report = Report::without_machine(state, clock.now(), Some(reason.clone()));
-        self.gauge.set(state);
+        self.face.set(state);
         let mut rested = std::pin::pin!(clock.sleep_until(until));
         loop {
             tokio::select! {

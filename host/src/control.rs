@@ -1,12 +1,13 @@
 //! What was ordered by hand, and what the host must remember of itself beyond its stores: orders about stores, the versions
-//! of plugins with their pins, alerts, and who did what and why. One SQLite file, written a few times a day, so each change
-//! is on the disk before it is answered.
+//! of plugins with their pins, alerts, who did what and why, and which stores are on trial. One SQLite file, written a few
+//! times a day, so each change is on the disk before it is answered; trials alone are written at every start, and not synced.
 //!
 //! It keeps and decides nothing: which version a store runs is the catalog's affair, whether a store runs the supervisor's.
 
 mod error;
 mod file;
 mod schema;
+mod trials;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,41 @@ pub enum OrderKind {
     Drained,
     /// It is as if it were not configured.
     Removed,
+    /// It rests, because the process died whenever it started. The host orders this, never a person.
+    Quarantined,
+}
+
+/// A store that has begun since the process did, and has not proved yet that the process lives through it; or one that waits
+/// to begin, because the process has not lived through it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Whether it goes on.
+    pub stage: TrialStage,
+    /// What speaks against the store from before.
+    pub suspicion: Suspicion,
+}
+
+/// How far a trial is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialStage {
+    /// It has not begun.
+    Waits,
+    /// It goes on; it began together with the process, or soon after.
+    WithHost,
+    /// It goes on; it began when the process had run well for a while.
+    Later,
+}
+
+/// What speaks against a store: how often in a row the process died during its trial. One end well, and it is forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Deaths of the process in a row, each while this store was on trial.
+    pub deaths: u32,
+    /// Those of them that can hardly be anybody else's fault: no other store was on trial, and the process had run well for a
+    /// while before this one began.
+    pub alone: u32,
+    /// How many stores were on trial at the last of them, with this one.
+    pub peers: u32,
 }
 
 /// One version of a plugin, as the catalog knows it.
@@ -221,6 +257,22 @@ impl Control {
         self.with(move |file| file.deeds(limit)).await
     }
 
+    /// The trials that the last process left, or this one has noted.
+    pub async fn trials(&self) -> Result<BTreeMap<StoreId, Trial>, Error> {
+        self.with(|file| file.trials()).await
+    }
+
+    /// Notes each trial in place of what was known of its store; with none the store is forgotten. It outlives a crash of the
+    /// process from here on, but not surely a power cut.
+    pub async fn put_trials(&self, changes: BTreeMap<StoreId, Option<Trial>>) -> Result<(), Error> {
+        self.with(move |file| file.put_trials(&changes)).await
+    }
+
+    /// Nothing speaks against any store any more.
+    pub async fn forget_trials(&self) -> Result<(), Error> {
+        self.with(|file| file.forget_trials()).await
+    }
+
     /// Asks the file on a thread that may block. Once begun, it is done to the end, also if nobody waits for it any more.
     async fn with<T: Send + 'static>(
         &self,
@@ -243,6 +295,18 @@ impl OrderKind {
             Self::Paused => "paused",
             Self::Drained => "drained",
             Self::Removed => "removed",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+impl TrialStage {
+    /// As it is written.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Waits => "waits",
+            Self::WithHost => "with-host",
+            Self::Later => "later",
         }
     }
 }
@@ -397,6 +461,71 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn trials_outlive_the_process_until_they_are_forgotten() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("control.db");
+        let trial = |stage, deaths| Trial {
+            stage,
+            suspicion: Suspicion {
+                deaths,
+                alone: 1,
+                peers: 2,
+            },
+        };
+        let of = |changes: &[(&str, Option<Trial>)]| -> BTreeMap<StoreId, Option<Trial>> {
+            changes.iter().map(|(id, it)| (store(id), *it)).collect()
+        };
+        let first = [
+            ("desk", Some(trial(TrialStage::WithHost, 0))),
+            ("lab", Some(trial(TrialStage::Waits, 3))),
+            ("shop", Some(trial(TrialStage::Later, 2))),
+        ];
+        let control = Control::open(&path).unwrap();
+        control.put_trials(of(&first)).await.unwrap();
+        let second = [("desk", Some(trial(TrialStage::Later, 9))), ("lab", None)];
+        control.put_trials(of(&second)).await.unwrap();
+        drop(control);
+
+        let control = Control::open(&path).unwrap();
+        let kept = BTreeMap::from([
+            (store("desk"), trial(TrialStage::Later, 9)),
+            (store("shop"), trial(TrialStage::Later, 2)),
+        ]);
+        assert_eq!(control.trials().await.unwrap(), kept);
+        control.forget_trials().await.unwrap();
+        assert!(control.trials().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn orders_of_an_older_version_are_kept_and_a_store_can_be_quarantined_beside_them() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("control.db");
+        let older = rusqlite::Connection::open(&path).unwrap();
+        older.execute_batch(schema::SCHEMA.steps[0]).unwrap();
+        let insert = "INSERT INTO store_order VALUES ('shop', 'paused', 'alice (uid 7)', 'the ä tests say so', 5)";
+        older.execute(insert, []).unwrap();
+        let id = schema::SCHEMA.application_id;
+        older.pragma_update(None, "application_id", id).unwrap();
+        older.pragma_update(None, "user_version", 1).unwrap();
+        drop(older);
+
+        let control = Control::open(&path).unwrap();
+        let quarantined = StoreOrder {
+            kind: OrderKind::Quarantined,
+            act: act("the host", 6),
+        };
+        let desk = store("desk");
+        let put = control.set_order(&desk, Some(quarantined.clone()));
+        put.await.unwrap();
+        let orders = BTreeMap::from([(desk, quarantined), (store("shop"), paused())]);
+        assert_eq!(control.orders().await.unwrap(), orders);
+        assert_eq!(
+            what_was_done(&control).await,
+            ["the host: quarantine store desk"]
+        );
+    }
+
+    #[tokio::test]
     async fn a_version_that_is_written_anew_leaves_its_deed_once() {
         let folder = TempDir::new().unwrap();
         let control = Control::open(&folder.path().join("control.db")).unwrap();
@@ -464,7 +593,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "orders {name}: the file has format 9, and this version knows formats up to 1; run the newer version \
+                "orders {name}: the file has format 9, and this version knows formats up to 2; run the newer version \
                  again, or move the file away to begin without orders"
             )
         );

@@ -1,11 +1,13 @@
 //! Which stores run, and how: it turns the configuration, the catalog and what was ordered by hand into store tasks, and
 //! again whenever one of them changes. Stores that a change does not concern never notice it.
 
+mod beginning;
 mod desk;
 mod reload;
 mod roster;
 mod served;
 mod spec;
+mod trials;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,8 +32,10 @@ use crate::config::{Changes, Config, Loaded, Origin, Problem, Source, StoreConfi
 use crate::control::{self, Control, OrderKind, StoreOrder};
 use crate::http;
 use crate::id::StoreId;
+use crate::time::Timestamp;
 use desk::Order;
 use spec::Chosen;
+use trials::Trials;
 use wishes::Wished;
 
 /// The running stores.
@@ -45,6 +49,10 @@ pub struct Supervisor {
     /// What was told to the log about the configuration.
     told: Vec<Problem>,
     orders: BTreeMap<StoreId, StoreOrder>,
+    /// Which stores the process has yet to live through.
+    trials: Trials,
+    /// When they are looked at next.
+    look_at: Timestamp,
     stores: BTreeMap<StoreId, Running>,
     /// Stores that a connection cannot even be tried for.
     unusable: BTreeMap<StoreId, Arc<str>>,
@@ -109,16 +117,21 @@ impl Supervisor {
         let (desk, queue) = Desk::new();
         let (roster, shown) = watch::channel(Arc::default());
         parts.changes.also(loaded.files);
+        let now = parts.shared.clock.now();
+        let mut orders = parts.control.orders().await?;
+        let trials = beginning::judge(&parts.control, &loaded.config, &mut orders, now).await?;
         let mut supervisor = Self {
             config: Arc::new(loaded.config),
             origin: loaded.origin,
             state: ConfigState {
-                loaded_at: parts.shared.clock.now(),
+                loaded_at: now,
                 problems: loaded.problems.clone(),
                 ..ConfigState::default()
             },
             told: loaded.problems,
-            orders: parts.control.orders().await?,
+            orders,
+            trials,
+            look_at: Timestamp::NEVER,
             stores: BTreeMap::new(),
             unusable: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -129,7 +142,7 @@ impl Supervisor {
             roster,
             parts,
         };
-        supervisor.reconcile(Changed::Anything);
+        supervisor.reconcile(Changed::Anything).await;
         let metrics = &supervisor.parts.shared.metrics;
         metrics.config_loaded(supervisor.state.problems.len(), supervisor.state.loaded_at);
         info!(
@@ -143,7 +156,8 @@ impl Supervisor {
     /// Follows every change, until it is dropped. `hangup` is SIGHUP.
     pub async fn run(&mut self, hangup: &mut Signal) -> Infallible {
         loop {
-            // All are cancel-safe: queues, and watches that are looked at again.
+            let (clock, look_at) = (self.parts.shared.clock, self.look_at);
+            // All are cancel-safe: queues, a time, and watches that are looked at again.
             tokio::select! {
                 order = self.queue.recv() => match order {
                     Some(order) => self.on_order(order).await,
@@ -157,8 +171,13 @@ impl Supervisor {
                     info!("SIGHUP: reading the configuration again");
                     self.reload_as_asked().await;
                 }
-                Ok(()) = self.parts.shelf.changed() => self.reconcile(Changed::Catalog),
-                Some(ended) = self.tasks.join_next_with_id() => self.on_ended(ended.map(|(id, ())| id)),
+                Ok(()) = self.parts.shelf.changed() => {
+                    self.reconcile(Changed::Catalog).await;
+                }
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    self.on_ended(ended.map(|(id, ())| id)).await;
+                }
+                () = clock.sleep_until(look_at) => self.on_look().await,
                 Some(wished) = self.wishes.join_next() => match wished {
                     Ok(wished) => self.on_wished(wished).await,
                     Err(error) => error!(%error, "an order was not carried to its end"),
@@ -185,6 +204,10 @@ impl Supervisor {
     /// it begins again from its journal. Whether all were finished.
     pub async fn stop(mut self, grace: Duration) -> bool {
         self.wishes.shutdown().await;
+        // Whatever ends the process from here on, it is no store that begins.
+        if let Err(error) = self.parts.control.forget_trials().await {
+            warn!(%error, "cannot note that stores have begun well; some may begin later at the next start");
+        }
         let finish = async {
             let handles = self.stores.values().map(|running| &running.handle);
             futures_util::future::join_all(handles.map(|handle| handle.stop(grace))).await;
@@ -202,7 +225,8 @@ impl Supervisor {
     }
 
     /// Has everything run that should, as it should, and nothing else.
-    fn reconcile(&mut self, changed: Changed) {
+    async fn reconcile(&mut self, changed: Changed) {
+        self.open_trials().await;
         let shelf = self.parts.shelf.borrow_and_update().clone();
         let config = self.config.clone();
         if changed == Changed::Anything {
@@ -224,7 +248,11 @@ impl Supervisor {
             let backend = &self.parts.backend;
             let removed = |id: &StoreId| self.is_removed(id);
             let (addresses, served) = served::served(&config, removed, backend);
-            self.parts.endpoint.apply(addresses, served);
+            let is_closed = |served: &http::sync::Served| self.is_closed(served.store());
+            let (closed, served): (Vec<_>, Vec<_>) = served.into_iter().partition(is_closed);
+            let closed = closed.iter().map(|served| served.store().clone());
+            let endpoint = &self.parts.endpoint;
+            endpoint.apply(addresses, served, closed.collect());
         }
         self.publish(&shelf);
     }
@@ -232,6 +260,13 @@ impl Supervisor {
     fn is_removed(&self, id: &StoreId) -> bool {
         let order = self.orders.get(id);
         order.is_some_and(|order| order.kind == OrderKind::Removed)
+    }
+
+    /// Whether nothing may touch the store, not even its log.
+    fn is_closed(&self, id: &StoreId) -> bool {
+        let order = self.orders.get(id);
+        let quarantined = order.is_some_and(|order| order.kind == OrderKind::Quarantined);
+        quarantined || self.trials.held(id).is_some()
     }
 
     /// One store runs as it should, unless its last task has yet to end: then it is put when that is over.
@@ -243,9 +278,9 @@ impl Supervisor {
         if self.leaving.contains(id) || (changed == Changed::Catalog && same) {
             return;
         }
-        let order = self.orders.get(id);
+        let rest = spec::rest(config, self.orders.get(id), self.trials.held(id));
         let backend = &self.parts.backend;
-        let spec = match spec::spec(self.config.server(), config, &chosen, order, backend) {
+        let spec = match spec::spec(self.config.server(), config, &chosen, rest, backend) {
             Ok(spec) => Arc::new(spec),
             Err(error) => {
                 self.unusable.insert(id.clone(), error.to_string().into());
@@ -291,13 +326,14 @@ impl Supervisor {
         });
     }
 
-    fn on_ended(&mut self, ended: Result<Id, JoinError>) {
+    async fn on_ended(&mut self, ended: Result<Id, JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |id| *id);
         let Some(id) = self.ids.remove(&task) else {
             return;
         };
-        let shelf = self.parts.shelf.borrow().clone();
         if self.leaving.remove(&id) {
+            self.open_trials().await;
+            let shelf = self.parts.shelf.borrow().clone();
             // It may be wanted again by now.
             let config = self.config.clone();
             let wanted = config.stores().iter().find(|store| store.id == id);
@@ -314,6 +350,7 @@ impl Supervisor {
         error!(store = %id, %reason, "store stopped; it starts again with the next change of its configuration");
         self.stores.remove(&id);
         self.unusable.insert(id, reason.into());
+        let shelf = self.parts.shelf.borrow().clone();
         self.publish(&shelf);
     }
 }

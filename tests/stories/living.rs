@@ -4,6 +4,7 @@
 mod drops;
 mod edits;
 mod orders;
+mod quarantine;
 mod versions;
 
 use anyhow::Result;

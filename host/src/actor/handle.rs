@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::actor::StoreSpec;
+use crate::actor::{Clock, StoreSpec};
 use crate::id::StoreId;
 use crate::store::{SessionStatus, Status};
-use crate::telemetry::StoreState;
+use crate::telemetry::{Metrics, StoreGauge, StoreState};
 use crate::time::Timestamp;
 
 /// Messages that may wait in a mailbox: an operator's questions, never events.
@@ -27,6 +27,23 @@ pub struct StoreHandle {
     /// Not a message: whoever changes a configuration never waits for a store, and a store that is busy takes only the
     /// newest of several.
     spec: watch::Sender<Arc<StoreSpec>>,
+    shown: watch::Receiver<Shown>,
+}
+
+/// What a store does, as far as it can be seen without asking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// In one word.
+    pub state: StoreState,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Where a store shows what it does: among the numbers, and to whoever has a handle.
+pub(super) struct Face {
+    gauge: StoreGauge,
+    clock: Clock,
+    shown: watch::Sender<Shown>,
 }
 
 /// The store's end of it.
@@ -111,6 +128,31 @@ impl Mailbox {
     }
 }
 
+impl Face {
+    /// One of a store that is about to begin.
+    pub(super) fn new(metrics: &Arc<Metrics>, clock: Clock) -> (Self, watch::Receiver<Shown>) {
+        let state = StoreState::Connecting;
+        let since = clock.now();
+        let (shown, seen) = watch::channel(Shown { state, since });
+        let gauge = metrics.store(state);
+        (
+            Self {
+                gauge,
+                clock,
+                shown,
+            },
+            seen,
+        )
+    }
+
+    /// The store does something else now.
+    pub(super) fn set(&mut self, state: StoreState) {
+        self.gauge.set(state);
+        let since = self.clock.now();
+        self.shown.send_replace(Shown { state, since });
+    }
+}
+
 impl fmt::Debug for StoreHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreHandle({})", self.id)
@@ -118,12 +160,13 @@ impl fmt::Debug for StoreHandle {
 }
 
 impl StoreHandle {
-    pub(super) fn new(spec: Arc<StoreSpec>) -> (Self, Mailbox) {
+    pub(super) fn new(spec: Arc<StoreSpec>, shown: watch::Receiver<Shown>) -> (Self, Mailbox) {
         let (sender, messages) = mpsc::channel(MAILBOX);
         let handle = Self {
             id: spec.id.clone(),
             messages: sender,
             spec: watch::Sender::new(spec),
+            shown,
         };
         let spec = handle.spec.subscribe();
         (handle, Mailbox { messages, spec })
@@ -132,6 +175,11 @@ impl StoreHandle {
     /// The store's id.
     pub fn id(&self) -> &StoreId {
         &self.id
+    }
+
+    /// What the store does.
+    pub fn shown(&self) -> Shown {
+        *self.shown.borrow()
     }
 
     /// How the store is; none if it does not answer in time or has ended.

@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::actor::guest::{GuestLog, JournalKv};
-use crate::actor::handle::{Mailbox, Message, Report};
+use crate::actor::handle::{Face, Mailbox, Message, Report};
 use crate::actor::link::Link;
 use crate::actor::{End, Shared, StoreSpec, end_of};
 use crate::catalog::Stocked;
@@ -22,7 +22,6 @@ use crate::store::{
     Commit, Effect, Ending, Input, RunEnd, RunOutcome, RunRequest, RunToken, SessionStatus,
     Snapshot, StoreState, Usage,
 };
-use crate::telemetry::StoreGauge;
 use leaving::{Leaving, Towards};
 
 /// The machine and everything it has under way.
@@ -71,13 +70,13 @@ impl Life {
         &mut self,
         spec: &mut Arc<StoreSpec>,
         mailbox: &mut Mailbox,
-        gauge: &mut StoreGauge,
+        face: &mut Face,
     ) -> End {
         loop {
             if let Some(end) = self.perform().await {
                 return self.end(end).await;
             }
-            self.tell(gauge);
+            self.tell(face);
             let clock = self.shared.clock;
             let patience_ends = self.patience_ends();
             // Every arm is cancel-safe: a commit and a run are futures that are kept, a socket's input is returned as

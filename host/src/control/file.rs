@@ -49,6 +49,7 @@ impl File {
         file.orders()?;
         file.versions()?;
         file.pins()?;
+        file.trials()?;
         Ok(file)
     }
 
@@ -59,6 +60,7 @@ impl File {
                 "paused" => OrderKind::Paused,
                 "drained" => OrderKind::Drained,
                 "removed" => OrderKind::Removed,
+                "quarantined" => OrderKind::Quarantined,
                 other => return Err(unreadable("an order", &format!("kind {other:?}"))),
             };
             let order = StoreOrder {
@@ -81,6 +83,7 @@ impl File {
                 OrderKind::Paused => "pause",
                 OrderKind::Drained => "drain",
                 OrderKind::Removed => "remove",
+                OrderKind::Quarantined => "quarantine",
             };
             put_deed(rows, what, &format!("store {store}"), act)
         })
@@ -272,7 +275,19 @@ impl File {
         Ok(())
     }
 
-    fn rows<T>(
+    /// The same, but on the disk only sooner or later: a crash of the process takes nothing back, a power cut may.
+    pub(super) fn change_unsynced(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.connection
+            .pragma_update(None, "synchronous", "NORMAL")?;
+        let changed = self.change(change);
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        changed
+    }
+
+    pub(super) fn rows<T>(
         &self,
         sql: &'static str,
         parameters: impl rusqlite::Params,
@@ -320,13 +335,13 @@ fn timestamp(millis: i64) -> Timestamp {
 }
 
 /// A column of text, as it lies in SQLite's memory.
-fn text<'a>(row: &'a Row<'_>, index: usize) -> Result<&'a str, Fault> {
+pub(super) fn text<'a>(row: &'a Row<'_>, index: usize) -> Result<&'a str, Fault> {
     let text = row.get_ref(index)?.as_str();
     Ok(text.map_err(rusqlite::Error::from)?)
 }
 
 /// A column that holds a name.
-fn name<T>(row: &Row<'_>, index: usize) -> Result<T, Fault>
+pub(super) fn name<T>(row: &Row<'_>, index: usize) -> Result<T, Fault>
 where
     T: std::str::FromStr<Err = crate::id::Error>,
 {
@@ -343,6 +358,6 @@ fn act(row: &Row<'_>, first: usize) -> Result<Act, Fault> {
     })
 }
 
-fn unreadable(what: &str, reason: &str) -> Fault {
+pub(super) fn unreadable(what: &str, reason: &str) -> Fault {
     Fault::Corrupt(format!("{what} cannot be read: {reason}"))
 }

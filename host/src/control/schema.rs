@@ -5,7 +5,8 @@ use crate::sqlite::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     // "QMC1" in ASCII. Not registered anywhere.
     application_id: 0x514d_4331,
-    steps: &["
+    steps: &[
+        "
 CREATE TABLE store_order (
     store TEXT NOT NULL PRIMARY KEY,
     kind  TEXT NOT NULL CHECK (kind IN ('paused', 'drained', 'removed')),
@@ -50,5 +51,25 @@ CREATE TABLE deed (
     why     TEXT NOT NULL,
     at      INTEGER NOT NULL
 ) STRICT;
-"],
+",
+        "
+CREATE TABLE store_order_2 (
+    store TEXT NOT NULL PRIMARY KEY,
+    kind  TEXT NOT NULL CHECK (kind IN ('paused', 'drained', 'removed', 'quarantined')),
+    by    TEXT NOT NULL,
+    why   TEXT NOT NULL,
+    at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO store_order_2 SELECT store, kind, by, why, at FROM store_order;
+DROP TABLE store_order;
+ALTER TABLE store_order_2 RENAME TO store_order;
+CREATE TABLE trial (
+    store  TEXT NOT NULL PRIMARY KEY,
+    stage  TEXT NOT NULL CHECK (stage IN ('waits', 'with-host', 'later')),
+    deaths INTEGER NOT NULL,     -- of the process in a row, each while this store was on trial
+    alone  INTEGER NOT NULL,     -- those of them that can hardly be anybody else's fault
+    peers  INTEGER NOT NULL      -- stores on trial at the last of them, with this one
+) STRICT, WITHOUT ROWID;
+",
+    ],
 };

@@ -65,7 +65,8 @@ pub(super) async fn one(roster: &Roster, id: &str) -> Option<Value> {
     found.map(broken)
 }
 
-/// The stores that have not come to anything yet.
+/// The stores that have not come to anything yet, but for suspected ones: whoever kills a host that is not ready in time must
+/// not kill it because it is careful.
 pub(super) async fn starting(roster: &Roster) -> Vec<String> {
     let starts = |report: &Option<Report>| match report {
         Some(report) => matches!(
@@ -76,7 +77,7 @@ pub(super) async fn starting(roster: &Roster) -> Vec<String> {
     };
     let reports = reports(roster).await.into_iter();
     reports
-        .filter(|(_, report)| starts(report))
+        .filter(|(listed, report)| !listed.suspected && starts(report))
         .map(|(listed, _)| listed.handle.id().to_string())
         .collect()
 }

@@ -90,7 +90,7 @@ impl Supervisor {
             self.plugins_at_hand().await;
         }
         self.state.loaded_at = self.parts.shared.clock.now();
-        self.reconcile(Changed::Anything);
+        self.reconcile(Changed::Anything).await;
         report
     }
 

@@ -49,6 +49,8 @@ pub struct Listed {
     pub plugins: Vec<(PluginName, Option<Arc<Build>>)>,
     /// Who paused it, if that was by hand.
     pub order: Option<Act>,
+    /// Whether its beginning is an experiment, because the process died when it began before.
+    pub suspected: bool,
     /// What is wrong with its newest configuration, while an older one is in force.
     pub problem: Option<Arc<str>>,
 }
@@ -118,6 +120,7 @@ impl Supervisor {
             handle: running.handle.clone(),
             plugins: running.chosen.iter().map(build).collect(),
             order: self.orders.get(id).map(|order| order.act.clone()),
+            suspected: self.trials.is_tried(id),
             problem: problems.get(id.as_str()).cloned(),
         }
     }

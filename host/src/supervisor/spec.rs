@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use super::beginning;
 use crate::act::Act;
-use crate::actor::{Source, StoreSpec, Worker};
+use crate::actor::{Rest, Source, StoreSpec, Worker};
 use crate::backend::{Backend, Log, LogSettings};
 use crate::catalog::{Shelf, Stocked};
 use crate::config::{PluginConfig, RateQuota, Server, StoreConfig, Sync};
-use crate::control::{OrderKind, StoreOrder};
+use crate::control::{OrderKind, StoreOrder, Suspicion};
 use crate::id::PluginName;
 use crate::runtime::Limits;
 use crate::store::{RationSettings, Settings, SubscriptionSettings, TankSettings};
 use crate::sync::{self, Endpoint};
+use crate::telemetry::StoreState;
 
 /// A plugin that is configured for a store, and what the catalog has for it, if anything.
 pub(super) type Chosen = (PluginName, Option<Arc<Stocked>>);
@@ -30,7 +32,7 @@ pub(super) fn spec(
     server: &Server,
     config: &StoreConfig,
     chosen: &[Chosen],
-    order: Option<&StoreOrder>,
+    rest: Option<Rest>,
     backend: &Backend,
 ) -> Result<StoreSpec, sync::Error> {
     let plugins = || config.plugins.iter().zip(chosen.iter().map(|(_, it)| it));
@@ -52,7 +54,7 @@ pub(super) fn spec(
     };
     Ok(StoreSpec {
         id: config.id.clone(),
-        rest: rest(config, order),
+        rest,
         source: source(config, backend)?,
         durability: config.durability,
         settings,
@@ -60,20 +62,30 @@ pub(super) fn spec(
     })
 }
 
-/// Why the store rests, if it does.
-fn rest(config: &StoreConfig, order: Option<&StoreOrder>) -> Option<Arc<str>> {
-    match order {
-        None => config
-            .paused
-            .then(|| "paused = true in its configuration".into()),
-        Some(order) => {
-            let what = match order.kind {
-                OrderKind::Paused => "paused",
-                OrderKind::Drained => "drained",
-                OrderKind::Removed => "removed",
+/// How and why the store rests, if it does: by order, as configured, or because it waits for its turn to begin.
+pub(super) fn rest(
+    config: &StoreConfig,
+    order: Option<&StoreOrder>,
+    suspicion: Option<Suspicion>,
+) -> Option<Rest> {
+    let rest = |state, reason: String| {
+        let reason = reason.into();
+        Some(Rest { state, reason })
+    };
+    match (order, suspicion) {
+        (Some(order), _) => {
+            let state = match order.kind {
+                OrderKind::Paused | OrderKind::Drained | OrderKind::Removed => StoreState::Paused,
+                OrderKind::Quarantined => StoreState::Quarantined,
             };
-            Some(by(what, &order.act).into())
+            rest(state, by(order.kind.label(), &order.act))
         }
+        (None, _) if config.paused => {
+            let reason = "paused = true in its configuration";
+            rest(StoreState::Paused, reason.to_owned())
+        }
+        (None, Some(suspicion)) => rest(StoreState::BackingOff, beginning::told(suspicion)),
+        (None, None) => None,
     }
 }
 

@@ -7,7 +7,7 @@ use tracing::{error, info};
 
 use super::{Changed, Followed, OrderError, Supervisor, Wish};
 use crate::act::Act;
-use crate::actor::StoreHandle;
+use crate::actor::{Shown, StoreHandle};
 use crate::control::{OrderKind, StoreOrder};
 use crate::id::StoreId;
 use crate::telemetry::StoreState;
@@ -40,6 +40,17 @@ impl Supervisor {
             let unknown =
                 format!("no store {store} is configured, or its configuration has a mistake");
             drop(answer.send(Err(OrderError::Unknown(unknown))));
+            return;
+        }
+        let before = self.orders.get(&store).map(|order| order.kind);
+        let rests = match wish {
+            Wish::Pause | Wish::Drain { .. } => before == Some(OrderKind::Quarantined),
+            Wish::Resume | Wish::Remove => false,
+        };
+        if rests {
+            let reason =
+                format!("store {store} is quarantined: it rests already, and nothing may touch it");
+            drop(answer.send(Err(OrderError::Impossible(reason))));
             return;
         }
         let order = |kind| {
@@ -82,11 +93,17 @@ impl Supervisor {
         }
         let kind = order.as_ref().map(|order| order.kind);
         info!(%store, ?kind, ?before, "ordered by hand");
+        let resting = self.stores.get(&store);
+        let resting = resting.filter(|running| running.spec.rest.is_some());
+        let resting = resting.map(|running| running.handle.shown());
         match order {
-            Some(order) => self.orders.insert(store.clone(), order),
-            None => self.orders.remove(&store),
-        };
-        self.reconcile(Changed::Anything);
+            Some(order) => drop(self.orders.insert(store.clone(), order)),
+            None => {
+                self.orders.remove(&store);
+                self.begin_at_once(&store, before);
+            }
+        }
+        self.reconcile(Changed::Anything).await;
         let paused = self.paused_by_config(&store);
         let handle = self
             .stores
@@ -95,8 +112,14 @@ impl Supervisor {
         self.wishes.spawn(async move {
             let followed = match kind {
                 Some(OrderKind::Removed) => followed(store, "removed", None),
-                Some(OrderKind::Paused | OrderKind::Drained) => rested(store, handle).await,
-                None => resumed(store, handle, before.is_none(), paused).await,
+                // The last of them is never wished for.
+                Some(OrderKind::Paused | OrderKind::Drained | OrderKind::Quarantined) => {
+                    rested(store, handle).await
+                }
+                None => {
+                    let vain = before.is_none() && resting.is_none();
+                    resumed(store, handle, resting, vain, paused).await
+                }
             };
             drop(answer.send(Ok(followed)));
             Wished::Told
@@ -160,7 +183,7 @@ impl Supervisor {
         }
         info!(%store, by = %act.by, "drained by hand");
         self.orders.insert(store.clone(), StoreOrder { kind, act });
-        self.reconcile(Changed::Anything);
+        self.reconcile(Changed::Anything).await;
         drop(answer.send(Ok(followed(store, StoreState::Paused.label(), None))));
     }
 }
@@ -197,6 +220,7 @@ async fn rested(store: StoreId, handle: Option<StoreHandle>) -> Followed {
 async fn resumed(
     store: StoreId,
     handle: Option<StoreHandle>,
+    resting: Option<Shown>,
     vain: bool,
     paused: bool,
 ) -> Followed {
@@ -205,21 +229,16 @@ async fn resumed(
         return followed(store, StoreState::Stopped.label(), Some(note));
     };
     let left = async {
-        loop {
-            match handle.report().await {
-                Some(report) if report.state == StoreState::Paused && !paused => {
-                    tokio::time::sleep(LOOK).await;
-                }
-                report => return report,
-            }
+        while !paused && resting == Some(handle.shown()) {
+            tokio::time::sleep(LOOK).await;
         }
     };
-    let report = tokio::time::timeout(PATIENCE, left).await.ok().flatten();
-    let state = report.map_or(StoreState::Connecting, |report| report.state);
+    // If it takes longer, what it does meanwhile is the answer.
+    drop(tokio::time::timeout(PATIENCE, left).await);
     let note = match (paused, vain) {
         (true, _) => Some("its configuration says paused = true; change that to have it run"),
         (false, true) => Some("nobody had paused it"),
         (false, false) => None,
     };
-    followed(store, state.label(), note)
+    followed(store, handle.shown().state.label(), note)
 }

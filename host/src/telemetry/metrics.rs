@@ -75,7 +75,7 @@ pub enum StoreState {
     BackingOff,
     /// Stopped until somebody looks.
     Stopped,
-    /// Its journal is damaged; nothing runs on it, and it is left as it is.
+    /// Its journal is damaged, or the process died whenever it began; nothing runs on it, and it is left as it is.
     Quarantined,
 }
 

@@ -3,18 +3,17 @@
 use tracing::{debug, info, warn};
 
 use super::Life;
-use crate::actor::handle::state_of;
+use crate::actor::handle::{Face, state_of};
 use crate::store::{Commit, SessionStatus};
-use crate::telemetry::StoreGauge;
 
 impl Life {
     /// Tells the log when the session becomes another.
-    pub(super) fn tell(&mut self, gauge: &mut StoreGauge) {
+    pub(super) fn tell(&mut self, face: &mut Face) {
         let session = self.machine.session_status();
         if self.told.as_ref() == Some(&session) {
             return;
         }
-        gauge.set(state_of(&session));
+        face.set(state_of(&session));
         let store = &self.spec.id;
         match &session {
             SessionStatus::Connecting => debug!(%store, "connecting"),

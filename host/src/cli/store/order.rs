@@ -25,7 +25,8 @@ pub(super) const RESUME_EXAMPLES: &str = "\
 Examples:
   quartermaster store resume shop
 
-The store does again what its configuration says: the order is lifted, whether it was to pause, to drain or to remove.";
+The store does again what its configuration says: the order is lifted, whether it was to pause, to drain or to remove. A store \
+that the host has quarantined, because the host died whenever it began, gets one more chance.";
 
 pub(super) const DRAIN_EXAMPLES: &str = "\
 Examples:

@@ -230,7 +230,8 @@ async fn an_address_that_connects_too_often_is_told_when_to_come_again() {
         trusted_proxies: vec!["127.0.0.1".parse().expect("an address")],
     };
     let shop = || served(&host.backend, vec![("shop", Rules::default())]);
-    host.endpoint.apply(addresses.clone(), shop());
+    host.endpoint
+        .apply(addresses.clone(), shop(), HashSet::new());
     let guess = async |from: &str| {
         let headers = [("authorization", "Bearer guess"), ("x-forwarded-for", from)];
         host.connect("storeId=shop", &headers)
@@ -254,13 +255,14 @@ async fn an_address_that_connects_too_often_is_told_when_to_come_again() {
         connections: 11,
         ..addresses.clone()
     };
-    host.endpoint.apply(more_connections, shop());
+    host.endpoint
+        .apply(more_connections, shop(), HashSet::new());
     guess("1.1.1.1").await.assert(429, "");
     let more_knocks = Addresses {
         connects_per_minute: 3,
         ..addresses
     };
-    host.endpoint.apply(more_knocks, shop());
+    host.endpoint.apply(more_knocks, shop(), HashSet::new());
     guess("1.1.1.1").await.assert(401, "");
 }
 
