@@ -7,12 +7,12 @@ mod guest;
 mod handle;
 mod life;
 mod link;
+mod recovery;
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
@@ -26,19 +26,12 @@ use crate::catalog::Stocked;
 use crate::id::{PluginName, StoreId};
 use crate::journal::{self, Journal};
 use crate::runtime::Limits;
-use crate::store::{Durability, Retry, Settings};
+use crate::store::{Durability, Settings};
 use crate::telemetry::{Metrics, StoreState};
 use crate::time::Timestamp;
 use handle::{Face, Mailbox, Message};
 use life::Life;
-
-/// Between attempts to use a journal that failed, or after a mistake of ours. Short at first, since a full disk is often
-/// mended within seconds; never a hot loop.
-const RECOVERY: Retry = Retry {
-    first: Duration::from_secs(1),
-    longest: Duration::from_secs(60),
-    attempts_max: 0,
-};
+use recovery::Recovery;
 
 /// What every store of the process shares.
 #[derive(Clone)]
@@ -117,6 +110,8 @@ enum End {
     Drained,
     /// Everything is finished, as it was told to.
     Stopped,
+    /// Begin again on another log, for which the journal was put aside; after a while if the last life ended so as well.
+    StartedOver,
     /// Begin again after a while.
     Fault(Arc<str>),
     /// It cannot begin again before somebody has looked.
@@ -158,7 +153,7 @@ impl StoreActor {
 
     /// Runs the store until it is told to stop. A panic costs the store its machine, and nobody else anything.
     pub async fn run(mut self) {
-        let mut faults: u32 = 0;
+        let mut recovery = Recovery::default();
         loop {
             let began = self.shared.clock.now();
             let end = match self.spec.rest.clone() {
@@ -169,15 +164,20 @@ impl StoreActor {
                 }
             };
             let now = self.shared.clock.now();
+            recovery.on_end(now.since(began));
             let (state, reason, until) = match end {
                 End::Stopped => return,
                 End::Again => continue,
+                End::StartedOver => {
+                    let Some(wait) = recovery.after_start_over(fastrand::u64(..)) else {
+                        continue;
+                    };
+                    let reason = "the backend shows another log each time; its address may lead to several backends";
+                    warn!(store = %self.spec.id, reason, ?wait, "store begins anew again");
+                    (StoreState::BackingOff, reason.into(), now + wait)
+                }
                 End::Fault(reason) => {
-                    if now.since(began) > RECOVERY.longest {
-                        faults = 0;
-                    }
-                    faults = faults.saturating_add(1);
-                    let wait = RECOVERY.delay(faults, fastrand::u64(..));
+                    let wait = recovery.after_fault(fastrand::u64(..));
                     warn!(store = %self.spec.id, %reason, ?wait, "store failed; begins again");
                     (StoreState::BackingOff, reason, now + wait)
                 }

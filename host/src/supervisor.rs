@@ -159,11 +159,8 @@ impl Supervisor {
             let (clock, look_at) = (self.parts.shared.clock, self.look_at);
             // All are cancel-safe: queues, a time, and watches that are looked at again.
             tokio::select! {
-                order = self.queue.recv() => match order {
-                    Some(order) => self.on_order(order).await,
-                    // Nobody can order anything any more: everything else goes on.
-                    None => std::future::pending().await,
-                },
+                // None once nobody can order anything any more; everything else goes on.
+                Some(order) = self.queue.recv() => self.on_order(order).await,
                 () = self.parts.changes.next() => {
                     self.reload().await;
                 }

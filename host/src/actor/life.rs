@@ -347,7 +347,7 @@ impl Life {
         match self.shared.journal.archive(lease).await {
             Ok(path) => {
                 info!(store = %self.spec.id, path = %path.display(), "archived the journal");
-                End::Again
+                End::StartedOver
             }
             Err(error) => end_of(error),
         }

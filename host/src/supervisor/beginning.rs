@@ -1,7 +1,7 @@
 //! How stores begin: noted before, so that the next process knows which of them this one did not live through, and those
 //! under suspicion one group after the other. [`Trials`] decides who; this writes it down, tells it, and has it done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -27,8 +27,8 @@ pub(super) async fn judge(
 ) -> Result<Trials, control::Error> {
     let left = control.trials().await?;
     let unfinished = left.len();
-    let is_configured = |id: &StoreId| config.stores().iter().any(|store| store.id == *id);
-    let (trials, guilty) = Trials::after(left, is_configured, now);
+    let configured: BTreeSet<&StoreId> = config.stores().iter().map(|store| &store.id).collect();
+    let (trials, guilty) = Trials::after(left, |id| configured.contains(id), now);
     for guilty in guilty {
         quarantine(control, guilty, orders, now).await;
     }
@@ -139,11 +139,9 @@ impl Supervisor {
             }
         }
         let config = self.config.clone();
-        let may_begin = |id: &StoreId| {
-            let mut stores = config.stores().iter();
-            stores.any(|it| it.id == *id && self.may_begin(it))
-        };
-        let group = self.trials.next(now, may_begin);
+        let stores = config.stores().iter().filter(|it| self.may_begin(it));
+        let may_begin: BTreeSet<&StoreId> = stores.map(|it| &it.id).collect();
+        let group = self.trials.next(now, |id| may_begin.contains(id));
         if group.is_empty() {
             return self.note_trials().await;
         }

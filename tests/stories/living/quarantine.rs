@@ -83,7 +83,9 @@ fn count(host: &Host, text: &str) -> usize {
 
 /// Waits until the host has said something for the nth time.
 async fn told(host: &Host, text: &str, times: usize) -> Result<()> {
-    let told = wait::until(text, async || Ok((count(host, text) >= times).then_some(())));
-    told.await
-        .map_err(|error| error.context(host.log()))
+    let told = wait::until(
+        text,
+        async || Ok((count(host, text) >= times).then_some(())),
+    );
+    told.await.map_err(|error| error.context(host.log()))
 }
