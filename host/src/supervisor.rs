@@ -245,11 +245,7 @@ impl Supervisor {
             let backend = &self.parts.backend;
             let removed = |id: &StoreId| self.is_removed(id);
             let (addresses, served) = served::served(&config, removed, backend);
-            let is_closed = |served: &http::sync::Served| self.is_closed(served.store());
-            let (closed, served): (Vec<_>, Vec<_>) = served.into_iter().partition(is_closed);
-            let closed = closed.iter().map(|served| served.store().clone());
-            let endpoint = &self.parts.endpoint;
-            endpoint.apply(addresses, served, closed.collect());
+            self.parts.endpoint.apply(addresses, served);
         }
         self.publish(&shelf);
     }
@@ -257,13 +253,6 @@ impl Supervisor {
     fn is_removed(&self, id: &StoreId) -> bool {
         let order = self.orders.get(id);
         order.is_some_and(|order| order.kind == OrderKind::Removed)
-    }
-
-    /// Whether nothing may touch the store, not even its log.
-    fn is_closed(&self, id: &StoreId) -> bool {
-        let order = self.orders.get(id);
-        let quarantined = order.is_some_and(|order| order.kind == OrderKind::Quarantined);
-        quarantined || self.trials.held(id).is_some()
     }
 
     /// One store runs as it should, unless its last task has yet to end: then it is put when that is over.

@@ -19,7 +19,6 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -146,11 +145,6 @@ impl Served {
         }
     }
 
-    /// Whose log it is.
-    pub fn store(&self) -> &StoreId {
-        self.log.store()
-    }
-
     /// Whether `other` lets in the same clients: who is inside of one may as well be inside of the other.
     fn has_rules_of(&self, other: &Self) -> bool {
         self.access == other.access && self.origins == other.origins
@@ -189,12 +183,12 @@ impl Endpoint {
     /// Serves `stores` from now on, and no others. Who is connected to a store that goes on with the same access rules
     /// and origins stays, whatever else has changed: new limits are for those who come, and a new pace is for all. The
     /// clients of other stores that were served before are sent away; they connect again by themselves, with the
-    /// credentials that they have. Clients of `closed` stores are told to try again later.
-    pub fn apply(&self, addresses: Addresses, stores: Vec<Served>, closed: HashSet<StoreId>) {
+    /// credentials that they have.
+    pub fn apply(&self, addresses: Addresses, stores: Vec<Served>) {
         // What a panic in here could leave is the offer from before. Compared under the lock: of two changes at once,
         // the second must follow the first.
         let mut offer = self.offer.write().unwrap_or_else(PoisonError::into_inner);
-        let (next, over) = offer.followed_by(addresses, stores, closed, &self.closing);
+        let (next, over) = offer.followed_by(addresses, stores, &self.closing);
         *offer = Arc::new(next);
         drop(offer);
         // Now whoever is sent away and comes again finds the new rules.
@@ -236,12 +230,8 @@ impl Endpoint {
             return self.refuse(refusal, origin.as_ref());
         }
         let id = wanted.store.parse::<StoreId>().ok();
-        let Some(open) = id.as_ref().and_then(|id| offer.stores.get(id)) else {
-            let refusal = match id.is_some_and(|id| offer.closed.contains(&id)) {
-                // Why is for whoever operates the host, and stands in `/health`.
-                true => Refusal::Unavailable("it rests at the moment".to_owned()),
-                false => Refusal::UnknownStore(wanted.store),
-            };
+        let Some(open) = id.and_then(|id| offer.stores.get(&id)) else {
+            let refusal = Refusal::UnknownStore(wanted.store);
             return self.refuse(refusal, origin.as_ref());
         };
         let served = &open.served;

@@ -51,8 +51,8 @@ async fn quarantine(
 ) {
     let times = suspicion.alone;
     let why = format!(
-        "the process died {times} times in a row just after this store began, with all others well or not begun; nothing \
-         touches its journal or its log until `quartermaster store resume {store}`, which gives it one more chance"
+        "the process died {times} times in a row just after this store began, with all others well or not begun; its plugins and \
+         its journal rest until `quartermaster store resume {store}`, which gives it one more chance"
     );
     error!(%store, %why, "store quarantined");
     let alert = Alert {

@@ -48,8 +48,7 @@ impl Supervisor {
             Wish::Resume | Wish::Remove => false,
         };
         if rests {
-            let reason =
-                format!("store {store} is quarantined: it rests already, and nothing may touch it");
+            let reason = format!("store {store} is quarantined: it rests already");
             drop(answer.send(Err(OrderError::Impossible(reason))));
             return;
         }

@@ -1,7 +1,7 @@
 //! What is served at one moment, and how that becomes something else while clients are connected: who may stay, and who
 //! is told to go. An offer is never changed: the next one takes its place, so a request sees one of them and no mixture.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -17,8 +17,6 @@ use crate::id::StoreId;
 #[derive(Debug)]
 pub(super) struct Offer {
     pub(super) stores: HashMap<StoreId, Arc<Open>>,
-    /// Stores that are kept here, and that nobody may come to for the time being.
-    pub(super) closed: HashSet<StoreId>,
     pub(super) addresses: Addresses,
     /// Goes on counting in the next offer, unless that has another limit.
     pub(super) knocks: Arc<Knocks>,
@@ -58,7 +56,6 @@ impl Offer {
     pub(super) fn nothing(addresses: Addresses) -> Self {
         Self {
             stores: HashMap::new(),
-            closed: HashSet::new(),
             knocks: Arc::new(Knocks::new(addresses.connects_per_minute)),
             addresses,
         }
@@ -70,7 +67,6 @@ impl Offer {
         &self,
         addresses: Addresses,
         stores: Vec<Served>,
-        closed: HashSet<StoreId>,
         closing: &CancellationToken,
     ) -> (Self, Vec<(Arc<Tenure>, Leave)>) {
         let mut over = Vec::new();
@@ -101,7 +97,6 @@ impl Offer {
         };
         let next = Self {
             stores: next,
-            closed,
             addresses,
             knocks,
         };

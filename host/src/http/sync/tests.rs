@@ -7,7 +7,6 @@ mod doors;
 mod ends;
 mod http;
 
-use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -129,7 +128,7 @@ impl Host {
     /// Serves these from now on.
     fn apply(&self, stores: Vec<(&str, Rules)>) {
         self.endpoint
-            .apply(addresses(), served(&self.backend, stores), HashSet::new());
+            .apply(addresses(), served(&self.backend, stores));
     }
 
     async fn new(stores: Vec<(&str, Rules)>) -> Self {
@@ -143,7 +142,7 @@ impl Host {
         let metrics = Arc::new(Metrics::default());
         let clock = Clock::start();
         let mut endpoint = Endpoint::new(addresses(), clock, Arc::clone(&metrics));
-        endpoint.apply(addresses(), served(&backend, stores), HashSet::new());
+        endpoint.apply(addresses(), served(&backend, stores));
         change(&mut endpoint);
         let endpoint = Arc::new(endpoint);
         let site = Site {

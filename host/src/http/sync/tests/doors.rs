@@ -230,8 +230,7 @@ async fn an_address_that_connects_too_often_is_told_when_to_come_again() {
         trusted_proxies: vec!["127.0.0.1".parse().expect("an address")],
     };
     let shop = || served(&host.backend, vec![("shop", Rules::default())]);
-    host.endpoint
-        .apply(addresses.clone(), shop(), HashSet::new());
+    host.endpoint.apply(addresses.clone(), shop());
     let guess = async |from: &str| {
         let headers = [("authorization", "Bearer guess"), ("x-forwarded-for", from)];
         host.connect("storeId=shop", &headers)
@@ -255,14 +254,13 @@ async fn an_address_that_connects_too_often_is_told_when_to_come_again() {
         connections: 11,
         ..addresses.clone()
     };
-    host.endpoint
-        .apply(more_connections, shop(), HashSet::new());
+    host.endpoint.apply(more_connections, shop());
     guess("1.1.1.1").await.assert(429, "");
     let more_knocks = Addresses {
         connects_per_minute: 3,
         ..addresses
     };
-    host.endpoint.apply(more_knocks, shop(), HashSet::new());
+    host.endpoint.apply(more_knocks, shop());
     guess("1.1.1.1").await.assert(401, "");
 }
 
