@@ -143,7 +143,13 @@ impl Supervisor {
         let may_begin: BTreeSet<&StoreId> = stores.map(|it| &it.id).collect();
         let group = self.trials.next(now, |id| may_begin.contains(id));
         if group.is_empty() {
-            return self.note_trials().await;
+            let is_over = self.trials.is_over(|id| may_begin.contains(id));
+            self.note_trials().await;
+            if is_over {
+                // Until something begins again, which is noted.
+                self.look_at = Timestamp::NEVER;
+            }
+            return;
         }
         for store in &group {
             self.trials.open(store, now);
@@ -158,7 +164,7 @@ impl Supervisor {
         self.reconcile(Changed::Anything).await;
     }
 
-    /// Writes down what has changed about trials. If that fails stores begin all the same: a full disk must not stop
+    /// Writes down what has changed about trials, and has them looked at soon. If that fails stores begin all the same: a full disk must not stop
     /// them, and only a crash of the process would miss what was not noted.
     async fn note_trials(&mut self) {
         let changes = self.trials.take_changes();
@@ -167,10 +173,7 @@ impl Supervisor {
         {
             warn!(%error, "cannot note which stores are beginning; a store that crashes the process would not be found");
         }
-        self.look_at = match self.trials.is_over() {
-            true => Timestamp::NEVER,
-            false => self.parts.shared.clock.now() + LOOK,
-        };
+        self.look_at = self.parts.shared.clock.now() + LOOK;
     }
 }
 

@@ -271,9 +271,11 @@ impl Trials {
         group.map(|(_, _, id, _)| (*id).clone()).collect()
     }
 
-    /// Whether nobody is on trial or waits to be.
-    pub(super) fn is_over(&self) -> bool {
-        self.open.is_empty() && self.held_count() == 0
+    /// Whether nobody is on trial, and nobody who `may_begin` waits to be.
+    pub(super) fn is_over(&self, may_begin: impl Fn(&StoreId) -> bool) -> bool {
+        let mut waiting = self.suspected.iter();
+        let waits = waiting.any(|(id, it)| it.turn().is_some() && may_begin(id));
+        self.open.is_empty() && !waits
     }
 
     /// What is to be noted before anything else happens.

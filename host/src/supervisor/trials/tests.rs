@@ -103,7 +103,7 @@ impl World {
                 begun.insert(store, (now, self.random.u64(20..1500)));
             }
             self.note(&mut trials);
-            if trials.is_over() && killed_at.is_none() {
+            if trials.is_over(|_| true) && killed_at.is_none() {
                 return Death::Lives;
             }
         }
