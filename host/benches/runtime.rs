@@ -1,6 +1,7 @@
 //! What a run costs: a fresh instance of a plugin and one event, and loading the plugin, compiled and from the cache. Run by
 //! hand, on a quiet machine: `cargo bench --bench runtime -- tests/guests/dist/reply.wasm`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,7 @@ fn call() -> Outcome<Call> {
         request,
         config: "{}".into(),
         limits: Limits::default(),
+        weight: NonZeroU32::MIN,
         kv: Arc::new(Empty),
         log: Arc::new(Empty),
     })

@@ -40,4 +40,4 @@ pub use quota::{PluginQuota, Quota, RateQuota, RunQuota};
 pub use secret::Hidden;
 pub use serving::{Access, Algorithm, Jwt, Limits, Mode, Token};
 pub use source::{Reloaded, Source};
-pub use types::{Config, PluginConfig, Rollback, Rollout, Server, StoreConfig, Sync};
+pub use types::{Config, Guests, PluginConfig, Rollback, Rollout, Server, StoreConfig, Sync};

@@ -1,13 +1,14 @@
 //! The whole host: what is made in which order, and what is stopped in which order.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 use crate::actor::{Clock, Shared};
 use crate::backend::{Backend, BackendConfig};
 use crate::catalog::{Catalog, CatalogConfig, CatalogDesk, Compiler, Shelf};
-use crate::config::{Changes, Config, Loaded, Server, Source};
+use crate::config::{Changes, Config, Guests, Loaded, Server, Source};
 use crate::control::Control;
 use crate::http::control::Orders;
 use crate::http::sync::Endpoint;
@@ -31,6 +32,10 @@ use crate::telemetry::Metrics;
 /// comes back is not run over.
 const OPENINGS_MAX: usize = 64;
 
+/// Polls of runs after which a thread for guests looks at its timers: often enough that they are late by some milliseconds at
+/// most, and seldom enough that short runs do not pay a system call each.
+const GUEST_EVENT_INTERVAL: u32 = 4;
+
 /// Serves what was loaded from the source until SIGTERM or SIGINT, and follows every change of it meanwhile; with `demo`,
 /// there is a chat page.
 pub fn run(
@@ -40,13 +45,11 @@ pub fn run(
     demo: Option<Demo>,
 ) -> anyhow::Result<()> {
     let data = &loaded.config.server().data.clone();
+    let settings = engine_settings(data, loaded.config.server().guests)?;
     // Guests compute; everything that must answer at once lives on the other runtime.
-    let guests = runtime("guest")?;
-    let main = runtime("main")?;
-    let engine = Engine::new(EngineSettings {
-        cache: Some(absolute(&data.join("cache"))?),
-        ..EngineSettings::default()
-    })?;
+    let guests = guest_runtime(settings.threads)?;
+    let main = runtime("main", Builder::new_multi_thread().enable_all())?;
+    let engine = Engine::new(settings)?;
     let journal = Journal::open(&JournalConfig::new(data.join("journals")))?;
     let backend = Backend::open(&BackendConfig::new(data.join("logs")))?;
     let host = Host {
@@ -204,10 +207,33 @@ fn pages(site: Site, demo: Option<Demo>, address: SocketAddr) -> Router {
     pages.merge(demo.router())
 }
 
-fn runtime(name: &str) -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .thread_name(name)
+fn engine_settings(data: &Path, guests: Guests) -> anyhow::Result<EngineSettings> {
+    let defaults = EngineSettings::default();
+    Ok(EngineSettings {
+        cache: Some(absolute(&data.join("cache"))?),
+        instances_max: guests.runs,
+        // What does not fit into an address is no limit.
+        memory_bytes_max: usize::try_from(guests.memory).unwrap_or(usize::MAX),
+        stack_bytes: usize::try_from(guests.stack).unwrap_or(usize::MAX),
+        threads: guests.threads.unwrap_or(defaults.threads),
+    })
+}
+
+/// The threads that guests compute on. Each poll of a run takes up to a millisecond, so what comes from outside, a new run,
+/// an answer of the journal or a timer, is looked for after every one of them and not after tokio's usual 31 or 61.
+fn guest_runtime(threads: NonZeroU32) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder
         .enable_all()
+        .worker_threads(threads.get() as usize)
+        .global_queue_interval(1)
+        .event_interval(GUEST_EVENT_INTERVAL);
+    runtime("guest", &mut builder)
+}
+
+fn runtime(name: &str, builder: &mut Builder) -> anyhow::Result<Runtime> {
+    builder
+        .thread_name(name)
         .build()
         .with_context(|| format!("cannot start the {name} threads"))
 }

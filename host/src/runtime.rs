@@ -13,11 +13,13 @@ mod inspect;
 mod kv;
 mod limits;
 mod log;
+mod meter;
 mod plugin;
 mod run;
 mod state;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod wasi;
 
 pub use bindings::Level;
@@ -28,6 +30,7 @@ pub use limits::Limits;
 pub use log::LogSink;
 pub use plugin::{Build, Description, Plugin, check_header, digest};
 pub use run::{Call, RunReport};
+pub use turns::Load;
 
 /// Why the engine did not start or a plugin was not loaded. The text does not name the file: the caller knows it.
 #[derive(Debug, thiserror::Error)]

@@ -241,13 +241,14 @@ impl Life {
             request,
             config: worker.config,
             limits,
+            weight: worker.weight,
             kv: Arc::new(kv),
             log: Arc::new(log),
         };
-        let stocked = worker.stocked.clone();
-        let run = async move { worker.stocked.plugin.run(call).await };
+        // Queued here and now: a thread for guests may look at the task only after another slice of what it computes.
+        let run = worker.stocked.plugin.run(call);
         let task = self.runs.spawn_on(run, &self.shared.guests);
-        self.tokens.insert(task.id(), (token, stamp, stocked));
+        self.tokens.insert(task.id(), (token, stamp, worker.stocked));
     }
 
     /// Something came over the socket.

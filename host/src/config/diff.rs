@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Access, Config, Jwt, Limits, PluginConfig, Rollback, Server, StoreConfig};
+use crate::config::{
+    Access, Config, Guests, Jwt, Limits, PluginConfig, Rollback, Server, StoreConfig,
+};
 use crate::id::{PluginName, StoreId};
 use crate::store::{BreakerSettings, Retry, Timing};
 
@@ -93,6 +95,7 @@ fn server_keys(old: &Server, new: &Server) -> Vec<String> {
         connects_per_minute,
         trusted_proxies,
         rollback,
+        guests,
     } = old;
     let Rollback {
         failures_percent,
@@ -122,7 +125,21 @@ fn server_keys(old: &Server, new: &Server) -> Vec<String> {
         &new.rollback.failures_percent,
     );
     keys.note("rollback_runs", runs_min, &new.rollback.runs_min);
+    guests_keys(guests, &new.guests, &mut keys);
     keys.0
+}
+
+fn guests_keys(old: &Guests, new: &Guests, keys: &mut Keys) {
+    let Guests {
+        memory,
+        runs,
+        stack,
+        threads,
+    } = old;
+    keys.note("guest_memory", memory, &new.memory);
+    keys.note("guest_runs", runs, &new.runs);
+    keys.note("guest_stack", stack, &new.stack);
+    keys.note("guest_threads", threads, &new.threads);
 }
 
 fn store_keys(old: &StoreConfig, new: &StoreConfig) -> Vec<String> {

@@ -45,6 +45,10 @@ pub(super) const SERVER: &[Key] = &[
     names("trusted_proxies"),
     text("rollback_failures"),
     text("rollback_runs"),
+    text("guest_memory"),
+    text("guest_runs"),
+    text("guest_stack"),
+    text("guest_threads"),
 ];
 
 /// `[plugins.<name>]` of the main file: how new versions of a plugin get to the stores.

@@ -1,6 +1,7 @@
 //! The meaning of each key: its type, its bounds, and what is said about a value outside of them.
 
 mod access;
+mod guests;
 mod quota;
 mod release;
 
@@ -77,6 +78,7 @@ pub(super) fn server(fields: &Fields<'_>, context: &mut Context<'_>) -> Server {
         server.trusted_proxies = list(value, &path, expected, context, address);
     }
     release::rollback(fields, &mut server.rollback, context);
+    guests::guests(fields, &mut server.guests, context);
     server
 }
 

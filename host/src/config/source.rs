@@ -144,9 +144,15 @@ fn living(new: &Server, running: &Server) -> (Server, Vec<String>) {
     };
     note("listen", new.listen != running.listen);
     note("data", new.data != running.data);
+    let (guests, before) = (&new.guests, &running.guests);
+    note("guest_memory", guests.memory != before.memory);
+    note("guest_runs", guests.runs != before.runs);
+    note("guest_stack", guests.stack != before.stack);
+    note("guest_threads", guests.threads != before.threads);
     let server = Server {
         listen: running.listen,
         data: running.data.clone(),
+        guests: running.guests,
         ..new.clone()
     };
     (server, needed)

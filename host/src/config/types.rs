@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,21 @@ pub struct Server {
     pub trusted_proxies: Vec<IpAddr>,
     /// When a new version of a plugin is taken back without being asked.
     pub rollback: Rollback,
+    /// What all runs together may use.
+    pub guests: Guests,
+}
+
+/// What all runs of plugins together may use of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guests {
+    /// Bytes of memory of all instances that live at once.
+    pub memory: u64,
+    /// Instances that live at once.
+    pub runs: NonZeroU32,
+    /// Bytes of stack of each.
+    pub stack: u64,
+    /// Threads that compute for them; none for as many as there are cores.
+    pub threads: Option<NonZeroU32>,
 }
 
 /// When a new version of a plugin is taken back by itself: it has run often enough to be judged, and fails much more often
@@ -182,6 +198,22 @@ impl Default for Server {
             connects_per_minute: 6000,
             trusted_proxies: Vec::new(),
             rollback: Rollback::default(),
+            guests: Guests::default(),
+        }
+    }
+}
+
+impl Default for Guests {
+    /// A run leaves its thread only to read kv, so some dozens keep every core busy; 2 GiB are half of them using all that
+    /// they may by default.
+    fn default() -> Self {
+        const RUNS: NonZeroU32 = NonZeroU32::new(64).expect("64 is not zero");
+        Self {
+            memory: 2 << 30,
+            runs: RUNS,
+            // QuickJS needs 1 to 2 MiB.
+            stack: 2 << 20,
+            threads: None,
         }
     }
 }

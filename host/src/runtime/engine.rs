@@ -8,25 +8,24 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    UpdateDeadline,
 };
 
 use crate::runtime::limits::Limits;
+use crate::runtime::meter::SLICE_FUEL;
 use crate::runtime::state::State;
+use crate::runtime::turns::{Load, Room, Turns};
 use crate::runtime::{Error, host, plugin, wasi};
 
-/// How long a guest computes before it lets other tasks of its thread go on: short for whoever waits for a health check,
-/// long against the cost of a wakeup. A run of 200 million fuel sees a few of these.
+/// How long a guest computes at most before somebody looks at the clock. Slices of fuel end sooner, except where few
+/// instructions take long, such as those that touch memory for the first time.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Bytes of stack that a guest may use. QuickJS needs 1 to 2 MiB. Pages that are never touched cost nothing.
-const GUEST_STACK_BYTES: usize = 2 << 20;
-
-/// Bytes of stack for a guest and the host functions that it calls.
-const STACK_BYTES: usize = GUEST_STACK_BYTES + (1 << 20);
+/// Bytes of stack for the host functions that a guest calls, beyond its own.
+const HOST_STACK_BYTES: usize = 1 << 20;
 
 /// Bytes of each memory and each table that stay in the process between runs. It is cheaper to write over so much than to
 /// give it back and fault it in again, with or without `PAGEMAP_SCAN`.
@@ -45,15 +44,29 @@ pub struct EngineSettings {
     /// Instances at once; a run beyond that waits for another to end. Each takes 32 GiB of address space, and no memory
     /// until it is used.
     pub instances_max: NonZeroU32,
+    /// Bytes of memory that all instances at once may use. A run waits until as much as it may use is free; one that may
+    /// use more than all of it runs while no other does.
+    pub memory_bytes_max: usize,
+    /// Bytes of stack that a guest may use. Pages that are never touched cost nothing.
+    pub stack_bytes: usize,
+    /// Runs that compute at once: as many as there are threads to poll them.
+    pub threads: NonZeroU32,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
         // A run leaves its thread only to read kv, so some dozens keep every core busy.
         const INSTANCES: NonZeroU32 = NonZeroU32::new(64).expect("64 is not zero");
+        let cores = std::thread::available_parallelism().map(usize::from);
+        let cores = cores.ok().and_then(|cores| u32::try_from(cores).ok());
         Self {
             cache: None,
             instances_max: INSTANCES,
+            // Half of the instances, if each used all of the default that it may.
+            memory_bytes_max: 2 << 30,
+            // QuickJS needs 1 to 2 MiB.
+            stack_bytes: 2 << 20,
+            threads: cores.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN),
         }
     }
 }
@@ -67,7 +80,7 @@ struct Inner {
     linker: Linker<State>,
     cache: Option<Cache>,
     /// A pool that is full answers with an error, so whoever wants an instance waits here.
-    instances: Semaphore,
+    turns: Turns,
     _ticker: Ticker,
 }
 
@@ -76,7 +89,11 @@ impl Engine {
     pub fn new(settings: EngineSettings) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
         let (mut config, cache) = compile_config(settings.cache.as_deref()).map_err(failed)?;
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&settings)));
+        let stack = settings.stack_bytes;
+        config
+            .max_wasm_stack(stack)
+            .async_stack_size(stack.saturating_add(HOST_STACK_BYTES))
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(&settings)));
         let wasmtime = wasmtime::Engine::new(&config).map_err(|error| {
             let instances = settings.instances_max;
             Error::Engine(format!(
@@ -88,12 +105,16 @@ impl Engine {
         host::add_to_linker(&mut linker).map_err(failed)?;
         wasi::add_to_linker(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(wasmtime.clone())?;
-        let instances = settings.instances_max.get() as usize;
+        let turns = Turns::new(Room {
+            turns: settings.threads.get() as usize,
+            runs: settings.instances_max.get() as usize,
+            memory_bytes: settings.memory_bytes_max,
+        });
         Ok(Self(Arc::new(Inner {
             wasmtime,
             linker,
             cache,
-            instances: Semaphore::new(instances),
+            turns,
             _ticker: ticker,
         })))
     }
@@ -111,10 +132,13 @@ impl Engine {
         &self.0.linker
     }
 
-    /// Waits for room for one more instance. It must be held as long as the store that uses it.
-    pub(super) async fn instance(&self) -> SemaphorePermit<'_> {
-        let permit = self.0.instances.acquire().await;
-        permit.expect("the semaphore is never closed")
+    /// How many runs there are now, and what they may use.
+    pub fn load(&self) -> Load {
+        self.0.turns.load()
+    }
+
+    pub(super) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     /// A store for one run, with all of wasmtime's limits set.
@@ -129,9 +153,15 @@ impl Engine {
         store.limiter(|state| state.limiter());
         store
             .set_fuel(fuel_per_run)
+            .and_then(|()| store.fuel_async_yield_interval(Some(SLICE_FUEL)))
             .expect("the engine counts fuel");
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|context| {
+            let left = context.get_fuel()?;
+            let meter = &context.data().meter;
+            meter.ticked(meter.fuel_max().saturating_sub(left));
+            Ok(UpdateDeadline::Yield(1))
+        });
         store.set_hostcall_fuel(host_call_bytes_max);
         store.set_max_component_handles(handles_max);
         store
@@ -167,8 +197,6 @@ fn compile_config(folder: Option<&Path>) -> wasmtime::Result<(Config, Option<Cac
         .consume_fuel(true)
         .epoch_interruption(true)
         .concurrency_support(false)
-        .max_wasm_stack(GUEST_STACK_BYTES)
-        .async_stack_size(STACK_BYTES)
         // Where WebAssembly leaves a result open, every machine gives the same.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)

@@ -30,24 +30,22 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     linker.instance("quartermaster:plugin/types@0.1.0")?;
 
     let mut store = linker.instance("quartermaster:plugin/store@0.1.0")?;
-    store.func_wrap("commit", |context, (name, args): (String, String)| {
-        Ok((commit(context, &name, &args)?,))
+    store.func_wrap_async("commit", |context, (name, args): (String, String)| {
+        Box::new(async move { Ok((commit(context, &name, &args).await?,)) })
     })?;
-    store.func_wrap("head", |mut context: Context<'_>, ()| {
-        charge(&mut context, 0)?;
-        let (session, _) = context.data_mut().session()?;
-        Ok((session.head.get(),))
+    store.func_wrap_async("head", |context, ()| {
+        Box::new(async move { Ok((head(context).await?,)) })
     })?;
 
     let mut kv = linker.instance("quartermaster:plugin/kv@0.1.0")?;
     kv.func_wrap_async("get", |context, (key,): (String,)| {
         Box::new(async move { Ok((get(context, &key).await?,)) })
     })?;
-    kv.func_wrap("put", |context, (key, value): (String, Vec<u8>)| {
-        Ok((write(context, &key, Some(value))?,))
+    kv.func_wrap_async("put", |context, (key, value): (String, Vec<u8>)| {
+        Box::new(async move { Ok((write(context, &key, Some(value)).await?,)) })
     })?;
-    kv.func_wrap("delete", |context, (key,): (String,)| {
-        Ok((write(context, &key, None)?,))
+    kv.func_wrap_async("delete", |context, (key,): (String,)| {
+        Box::new(async move { Ok((write(context, &key, None).await?,)) })
     })?;
     kv.func_wrap_async(
         "list",
@@ -56,26 +54,19 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         },
     )?;
 
-    let mut log = linker.instance("quartermaster:plugin/log@0.1.0")?;
-    log.func_wrap(
-        "log",
-        |mut context: Context<'_>, (level, text): (Level, String)| {
-            // Past the part that is kept, only the copy is to be paid.
-            let kept = text.len().min(LINE_BYTES_MAX);
-            charge(&mut context, bytes_fuel(text.len() + 8 * kept))?;
-            context.data().log.write(level, &text);
-            Ok(())
-        },
-    )
+    let mut log_lines = linker.instance("quartermaster:plugin/log@0.1.0")?;
+    log_lines.func_wrap_async("log", |context, (level, text): (Level, String)| {
+        Box::new(log(context, level, text))
+    })
 }
 
-fn commit(
+async fn commit(
     mut context: Context<'_>,
     name: &str,
     args: &str,
 ) -> wasmtime::Result<Result<(), CommitError>> {
     let copied = bytes_fuel(name.len() + args.len());
-    charge(&mut context, copied + JSON_BYTE_FUEL * args.len() as u64)?;
+    charge(&mut context, copied + JSON_BYTE_FUEL * args.len() as u64).await?;
     let (session, limits) = context.data_mut().session()?;
     Ok(match session.mode {
         Mode::Projecting => Err(CommitError::Projecting),
@@ -83,13 +74,27 @@ fn commit(
     })
 }
 
-fn write(
+async fn head(mut context: Context<'_>) -> wasmtime::Result<u64> {
+    charge(&mut context, 0).await?;
+    let (session, _) = context.data_mut().session()?;
+    Ok(session.head.get())
+}
+
+async fn log(mut context: Context<'_>, level: Level, text: String) -> wasmtime::Result<()> {
+    // Past the part that is kept, only the copy is to be paid.
+    let kept = text.len().min(LINE_BYTES_MAX);
+    charge(&mut context, bytes_fuel(text.len() + 8 * kept)).await?;
+    context.data().log.write(level, &text);
+    Ok(())
+}
+
+async fn write(
     mut context: Context<'_>,
     key: &str,
     value: Option<Vec<u8>>,
 ) -> wasmtime::Result<Result<(), KvError>> {
     let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
-    charge(&mut context, bytes_fuel(bytes))?;
+    charge(&mut context, bytes_fuel(bytes)).await?;
     let (session, limits) = context.data_mut().session()?;
     Ok(session.writes.write(limits, key, value))
 }
@@ -98,7 +103,7 @@ async fn get(
     mut context: Context<'_>,
     key: &str,
 ) -> wasmtime::Result<Result<Option<Vec<u8>>, KvError>> {
-    charge(&mut context, READ_FUEL + bytes_fuel(key.len()))?;
+    charge(&mut context, READ_FUEL + bytes_fuel(key.len())).await?;
     if let Err(refusal) = kv::check_key(key) {
         return Ok(Err(refusal));
     }
@@ -107,11 +112,13 @@ async fn get(
         Some(own) => Ok(own),
         None => {
             let source: Arc<dyn KvSource> = Arc::clone(&session.kv);
-            source.get(key).await.map_err(KvError::Unavailable)
+            let meter = Arc::clone(&context.data().meter);
+            let asked = meter.waiting(source.get(key)).await;
+            asked.map_err(KvError::Unavailable)
         }
     };
     if let Ok(Some(value)) = &value {
-        pay(&mut context, bytes_fuel(value.len()))?;
+        pay(&mut context, bytes_fuel(value.len())).await?;
     }
     Ok(value)
 }
@@ -122,17 +129,18 @@ async fn list(
     mut after: Option<String>,
     limit: u32,
 ) -> wasmtime::Result<Result<Vec<Entry>, KvError>> {
-    charge(&mut context, bytes_fuel(prefix.len()))?;
+    charge(&mut context, bytes_fuel(prefix.len())).await?;
     if prefix.len() > kv::KEY_BYTES_MAX {
         return Ok(kv::check_key(prefix).map(|()| Vec::new()));
     }
     let limit = limit.clamp(1, kv::LIST_ENTRIES_MAX) as usize;
     let source = Arc::clone(&context.data_mut().session()?.0.kv);
+    let meter = Arc::clone(&context.data().meter);
     // A page of which the run has deleted every key says nothing yet: only an empty answer means the end.
     loop {
-        pay(&mut context, READ_FUEL)?;
+        pay(&mut context, READ_FUEL).await?;
         let asked = source.list(prefix, after.as_deref(), limit, kv::LIST_BYTES_MAX);
-        let page = match asked.await {
+        let page = match meter.waiting(asked).await {
             Ok(page) => page,
             Err(error) => return Ok(Err(KvError::Unavailable(error))),
         };
@@ -140,7 +148,7 @@ async fn list(
             .iter()
             .map(|(key, value)| key.len() + value.len())
             .sum();
-        pay(&mut context, bytes_fuel(page_bytes))?;
+        pay(&mut context, bytes_fuel(page_bytes)).await?;
         let last = page.last().map(|(key, _)| key.clone());
         let (session, _) = context.data_mut().session()?;
         let mut entries = session.writes.merge(prefix, after.as_deref(), page);
@@ -153,18 +161,25 @@ async fn list(
 }
 
 /// Counts a host call and takes its fuel, `fuel` more, and what WASI owes.
-fn charge(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
+async fn charge(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
     context.data_mut().host_calls += 1;
-    pay(context, CALL_FUEL.saturating_add(fuel))
+    pay(context, CALL_FUEL.saturating_add(fuel)).await
 }
 
-/// Takes fuel from the tank, or empties it and ends the guest.
-fn pay(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
-    let price = fuel.saturating_add(context.data().debt.take());
+/// Takes fuel from the tank, or empties it and ends the guest. wasmtime then begins to count another slice; a guest that
+/// calls often would never come to the end of one, so it is looked at here.
+async fn pay(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
+    let meter = Arc::clone(&context.data().meter);
+    let price = fuel.saturating_add(meter.take_owed());
     let left = context.get_fuel()?;
-    context.set_fuel(left.saturating_sub(price))?;
+    let rest = left.saturating_sub(price);
+    context.set_fuel(rest)?;
+    let had_its_slice = meter.paid(meter.fuel_max() - rest);
     if price > left {
         return Err(Trap::OutOfFuel.into());
+    }
+    if had_its_slice {
+        meter.yield_now().await;
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ pub struct Limits {
     /// Fuel: about one for each WebAssembly instruction, and what host functions charge. A Rust handler that reads and
     /// writes JSON uses 35,000; 200 million are 20 to 80 milliseconds of computing.
     pub fuel_per_run: u64,
-    /// Time from the start of the instance to the answer, waiting for kv and for other runs included. Some fifty times
-    /// what `fuel_per_run` lasts, so that a busy machine alone does not end a run.
+    /// Time from the first turn to the answer, waiting for kv and for other runs included; waiting for an instance is not.
+    /// Some fifty times what `fuel_per_run` lasts, so that a busy machine alone does not end a run.
     pub run_timeout: Duration,
     /// Bytes of all linear memories together. A Rust handler has 1.2 MB; interpreters have
     /// room for their libraries and an event of the largest size several times over.

@@ -13,8 +13,10 @@ use crate::id::{PluginDigest, PluginName};
 use crate::runtime::bindings::{RawDescription, RawHistory, World};
 use crate::runtime::limits::Limits;
 use crate::runtime::log::{RunLog, one_line};
+use crate::runtime::meter::Meter;
 use crate::runtime::run::{self, Called};
 use crate::runtime::state::State;
+use crate::runtime::turns::{self, Payer};
 use crate::runtime::{Engine, Error, imports};
 use crate::store::{History, Pattern};
 use crate::time::Timestamp;
@@ -226,12 +228,16 @@ pub(super) fn link(engine: &Engine, component: &Component) -> Result<World<State
 
 pub(super) async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
     let limits = Limits::for_describe();
+    let meter = Arc::new(Meter::new(limits.fuel_per_run));
+    let memory = limits.memory_bytes_max;
+    let turns = engine.turns();
+    let mut seat = turns.enter(Payer::Describe, turns::PLAIN, memory, Arc::clone(&meter));
+    seat.turn().await;
     let log = RunLog::new(None, 0);
-    let state = State::new(limits, None, log, Timestamp::default(), "describe");
-    let _instance = engine.instance().await;
+    let state = State::new(limits, meter, None, log, Timestamp::default(), "describe");
     let mut store = engine.store(state);
     let time = store.data().limits().run_timeout;
-    let answer = run::guarded(time, async {
+    let answer = run::guarded(&mut seat, time, async {
         let guest = world.instantiate_async(&mut store).await?;
         let about = guest.quartermaster_plugin_about();
         about.call_describe(&mut store).await

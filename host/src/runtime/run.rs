@@ -2,12 +2,15 @@
 //! report: a failing guest is no error of the host.
 
 use std::any::Any;
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until};
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -16,8 +19,10 @@ use crate::runtime::bindings::{RawEvent, RawFailure, RawMode, RawRun};
 use crate::runtime::drafts::Drafts;
 use crate::runtime::kv::{KvSource, Overlay};
 use crate::runtime::log::{LogSink, RunLog, one_line};
+use crate::runtime::meter::{Meter, SLICE_FUEL};
 use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::state::{Session, State};
+use crate::runtime::turns::{Payer, Seat};
 use crate::runtime::{Limits, Plugin};
 use crate::store::{Ending, Mode, RunOutcome, RunRequest, Usage};
 
@@ -34,6 +39,8 @@ pub struct Call {
     pub config: Arc<str>,
     /// What the run may use.
     pub limits: Limits,
+    /// The store's share of the machine beside other stores that want more than there is: 1 to 100, more counts as 100.
+    pub weight: NonZeroU32,
     /// The plugin's kv in this store.
     pub kv: Arc<dyn KvSource>,
     /// Where the guest's log lines go.
@@ -60,15 +67,27 @@ pub(super) enum Called<T> {
 }
 
 impl Plugin {
-    /// Hands one event to a fresh instance. Poll it on a runtime that may be kept busy: a guest computes for up to ten
-    /// milliseconds between two awaits. Dropping the future ends the run.
-    pub async fn run(&self, call: Call) -> RunReport {
-        let _instance = self.engine().instance().await;
+    /// Hands one event to a fresh instance. The run is queued at once, and ends when the future is dropped. Poll it on a
+    /// runtime that may be kept busy: a guest computes for a millisecond between two awaits, ten at most. Once it is
+    /// queued it must be polled when it is woken, because others wait for the turn that it may have got.
+    pub fn run(&self, call: Call) -> impl Future<Output = RunReport> + Send + use<> {
+        let plugin = self.clone();
+        let meter = Arc::new(Meter::new(call.limits.fuel_per_run));
+        let payer = Payer::Store(call.store.clone());
+        let memory = call.limits.memory_bytes_max;
+        let turns = self.engine().turns();
+        let seat = turns.enter(payer, call.weight, memory, Arc::clone(&meter));
+        async move { plugin.run_from(seat, meter, call).await }
+    }
+
+    /// Runs from the queue to the end. The seat is given up last: its memory is free only when the instance is gone.
+    async fn run_from(self, mut seat: Seat, meter: Arc<Meter>, call: Call) -> RunReport {
+        seat.turn().await;
         let started = Instant::now();
         let (run, event) = (raw_run(&call), raw_event(&call.request));
-        let mut store = self.engine().store(state(call));
+        let mut store = self.engine().store(state(call, meter));
         let time = store.data().limits().run_timeout;
-        let answer = guarded(time, async {
+        let answer = guarded(&mut seat, time, async {
             let guest = self.world().instantiate_async(&mut store).await?;
             let handler = guest.quartermaster_plugin_on_event();
             handler.call_on_event(&mut store, &run, &event).await
@@ -95,7 +114,7 @@ impl Plugin {
     }
 }
 
-fn state(call: Call) -> State {
+fn state(call: Call, meter: Arc<Meter>) -> State {
     let request = &call.request;
     let log = RunLog::new(Some(call.log), call.limits.log_bytes_max);
     let seed = format!("{}\0{}", call.store, request.stamp);
@@ -106,7 +125,7 @@ fn state(call: Call) -> State {
         writes: Overlay::default(),
         kv: call.kv,
     };
-    State::new(call.limits, Some(session), log, request.now, &seed)
+    State::new(call.limits, meter, Some(session), log, request.now, &seed)
 }
 
 fn raw_run(call: &Call) -> RawRun {
@@ -144,31 +163,54 @@ pub(super) enum Stop {
     Panicked(Box<dyn Any + Send>),
 }
 
-/// Waits for a guest, at most for `time`, and catches what panics on the way: a host function's mistake costs its run
-/// only. After a `Stop` the instance must not be used again.
+/// Drives a guest, at most for `time`, whenever it has a turn, and catches what panics on the way: a host function's mistake
+/// costs its run only. After a `Stop` the instance must not be used again.
 pub(super) async fn guarded<T>(
+    seat: &mut Seat,
     time: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Stop> {
-    match timeout(time, AssertUnwindSafe(call).catch_unwind()).await {
-        Ok(Ok(Ok(returned))) => Ok(returned),
-        Ok(Ok(Err(error))) => Err(Stop::Error(error)),
-        Ok(Err(panic)) => Err(Stop::Panicked(panic)),
-        Err(_) => Err(Stop::Elapsed),
-    }
+    let deadline = Instant::now() + time;
+    let mut timer = pin!(sleep_until(deadline));
+    let mut call = pin!(AssertUnwindSafe(call).catch_unwind());
+    std::future::poll_fn(|context| {
+        // The timer is for a guest that waits. It is late when every thread computes, so there is a look at the clock too.
+        if timer.as_mut().poll(context).is_ready() || Instant::now() >= deadline {
+            return Poll::Ready(Err(Stop::Elapsed));
+        }
+        ready!(seat.poll_turn(context));
+        let Poll::Ready(ended) = call.as_mut().poll(context) else {
+            seat.paused(context);
+            return Poll::Pending;
+        };
+        Poll::Ready(match ended {
+            Ok(Ok(returned)) => Ok(returned),
+            Ok(Err(error)) => Err(Stop::Error(error)),
+            Err(panic) => Err(Stop::Panicked(panic)),
+        })
+    })
+    .await
 }
 
 /// Says how a call ended, in words, and how much fuel it used. What WASI still owes is paid here, even by a guest that
 /// returned ok.
 pub(super) fn settle<T>(store: &Store<State>, answer: Result<T, Stop>) -> (Called<T>, u64) {
     let state = store.data();
-    let fuel_max = state.limits().fuel_per_run;
+    let meter = &state.meter;
+    let fuel_max = meter.fuel_max();
     let left = store.get_fuel().expect("the engine counts fuel");
-    let used = fuel_max
+    let written = fuel_max
         .saturating_sub(left)
-        .saturating_add(state.debt.take());
+        .saturating_add(meter.take_owed());
+    let hidden = match &answer {
+        Err(Stop::Error(error)) if hides_fuel(error) => SLICE_FUEL,
+        Err(Stop::Elapsed) if !meter.is_exact() => SLICE_FUEL,
+        Ok(_) | Err(Stop::Error(_) | Stop::Elapsed | Stop::Panicked(_)) => 0,
+    };
+    let used = written.saturating_add(hidden).min(fuel_max);
+    meter.paid(used);
     let called = match answer {
-        Ok(_) if used > fuel_max => out_of_fuel(fuel_max),
+        Ok(_) if written > fuel_max => out_of_fuel(fuel_max),
         Ok(returned) => Called::Returned(returned),
         Err(Stop::Error(error)) => failed(state, &error),
         Err(Stop::Elapsed) => Called::Failed {
@@ -180,14 +222,17 @@ pub(super) fn settle<T>(store: &Store<State>, answer: Result<T, Stop>) -> (Calle
             error: format!("the host panicked: {}", panic_text(&*panic)),
         },
     };
-    let all = matches!(
-        called,
-        Called::Failed {
-            ending: Ending::OutOfFuel | Ending::TimedOut,
-            ..
-        }
-    );
-    (called, if all { fuel_max } else { used.min(fuel_max) })
+    (called, used)
+}
+
+/// Whether a guest that failed like this may have used fuel after wasmtime last wrote its count down: it does so at each
+/// call, so not where a function of the host failed, a call did not fit on the stack, or `unreachable` was reached.
+fn hides_fuel(error: &wasmtime::Error) -> bool {
+    let told = |trap: &Trap| {
+        let at_a_call = matches!(trap, Trap::StackOverflow | Trap::UnreachableCodeReached);
+        at_a_call || *trap == Trap::OutOfFuel
+    };
+    error.downcast_ref().is_some_and(|trap| !told(trap))
 }
 
 fn failed<T>(state: &State, error: &wasmtime::Error) -> Called<T> {

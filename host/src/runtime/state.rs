@@ -2,10 +2,9 @@
 //! dies with the instance.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, Trap};
+use wasmtime::ResourceLimiter;
 use wasmtime_wasi::WasiCtx;
 
 use crate::event::SeqNum;
@@ -13,6 +12,7 @@ use crate::runtime::drafts::Drafts;
 use crate::runtime::kv::{KvSource, Overlay};
 use crate::runtime::limits::{Limiter, Limits};
 use crate::runtime::log::RunLog;
+use crate::runtime::meter::Meter;
 use crate::runtime::wasi::{Chance, VirtualClock};
 use crate::store::Mode;
 use crate::time::Timestamp;
@@ -22,7 +22,7 @@ pub(super) struct State {
     /// None while the plugin describes itself: it then has no store to speak of.
     pub(super) session: Option<Session>,
     pub(super) log: Arc<RunLog>,
-    pub(super) debt: Arc<Debt>,
+    pub(super) meter: Arc<Meter>,
     pub(super) host_calls: u64,
     pub(super) clock: Arc<VirtualClock>,
     pub(super) chance: Chance,
@@ -41,17 +41,11 @@ pub(super) struct Session {
     pub(super) kv: Arc<dyn KvSource>,
 }
 
-/// Fuel that host functions owe which cannot reach the store's own tank: WASI's. It is paid with the next call of ours,
-/// and at the end.
-pub(super) struct Debt {
-    owed: AtomicU64,
-    owed_max: u64,
-}
-
 impl State {
     /// The state of a call at `now`, whose random numbers come from `seed`.
     pub(super) fn new(
         limits: Limits,
+        meter: Arc<Meter>,
         session: Option<Session>,
         log: RunLog,
         now: Timestamp,
@@ -62,10 +56,7 @@ impl State {
         Self {
             session,
             log: Arc::new(log),
-            debt: Arc::new(Debt {
-                owed: AtomicU64::new(0),
-                owed_max: limits.fuel_per_run,
-            }),
+            meter,
             host_calls: 0,
             clock: Arc::new(VirtualClock::new(now)),
             chance: Chance::new(seed),
@@ -98,22 +89,5 @@ impl State {
             wasmtime::format_err!("`describe` is called without a store: it may only use `log`")
         })?;
         Ok((session, self.limiter.limits()))
-    }
-}
-
-impl Debt {
-    /// Owes `fuel` more; ends the guest once that alone is more than a run may use.
-    pub(super) fn add(&self, fuel: u64) -> wasmtime::Result<()> {
-        let owed = self.owed.load(Ordering::Relaxed).saturating_add(fuel);
-        self.owed.store(owed, Ordering::Relaxed);
-        if owed > self.owed_max {
-            return Err(Trap::OutOfFuel.into());
-        }
-        Ok(())
-    }
-
-    /// What is owed, which is then paid.
-    pub(super) fn take(&self) -> u64 {
-        self.owed.swap(0, Ordering::Relaxed)
     }
 }

@@ -2,12 +2,15 @@
 //! from Rust, JavaScript and others are tested from outside the crate.
 
 mod bounds;
+mod crowds;
 mod effects;
+mod fuel;
 mod loading;
 mod side_by_side;
 mod virtual_wasi;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, mpsc};
 
@@ -139,6 +142,7 @@ fn call() -> Call {
         },
         config: "{}".into(),
         limits: Limits::default(),
+        weight: NonZeroU32::MIN,
         kv: Arc::new(Map::default()),
         log: Arc::new(Unread),
     }

@@ -22,7 +22,8 @@ use wasmtime_wasi_io::bytes::Bytes;
 use crate::runtime::Level;
 use crate::runtime::host::{BYTE_FUEL, CALL_FUEL};
 use crate::runtime::log::{LINE_BYTES_MAX, RunLog};
-use crate::runtime::state::{Debt, State};
+use crate::runtime::meter::Meter;
+use crate::runtime::state::State;
 use crate::time::Timestamp;
 
 /// How far a clock moves when it is read, so that a guest that waits for it comes to an end.
@@ -68,11 +69,11 @@ impl HasData for Io {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let (log, debt) = (&self.log, &self.debt);
+        let (log, meter) = (&self.log, &self.meter);
         let output = |level| Output {
             level,
             log: Arc::clone(log),
-            debt: Arc::clone(debt),
+            meter: Arc::clone(meter),
         };
         let ctx = self.wasi.get_or_insert_with(|| {
             let mut builder = WasiCtx::builder();
@@ -113,7 +114,7 @@ impl VirtualClock {
 
 impl wall_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        self.debt.add(CALL_FUEL)?;
+        self.meter.owe(CALL_FUEL)?;
         let elapsed = Duration::from_nanos(self.clock.read());
         let now = Duration::from_millis(self.clock.start.as_millis()).saturating_add(elapsed);
         Ok(wall_clock::Datetime {
@@ -132,7 +133,7 @@ impl wall_clock::Host for State {
 
 impl monotonic_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        self.debt.add(CALL_FUEL)?;
+        self.meter.owe(CALL_FUEL)?;
         Ok(self.clock.read())
     }
 
@@ -141,7 +142,7 @@ impl monotonic_clock::Host for State {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.debt.add(CALL_FUEL)?;
+        self.meter.owe(CALL_FUEL)?;
         let sleep = self.resources.push(Sleep {
             clock: Arc::clone(&self.clock),
             until: when,
@@ -199,14 +200,14 @@ impl State {
         if length > RANDOM_BYTES_MAX {
             wasmtime::bail!("asked for {length} random bytes; at most {RANDOM_BYTES_MAX} at once");
         }
-        self.debt.add(CALL_FUEL + BYTE_FUEL * length)?;
+        self.meter.owe(CALL_FUEL + BYTE_FUEL * length)?;
         let mut bytes = vec![0; length as usize];
         self.chance.stream.fill(&mut bytes);
         Ok(bytes)
     }
 
     fn random_number(&mut self) -> wasmtime::Result<u64> {
-        self.debt.add(CALL_FUEL)?;
+        self.meter.owe(CALL_FUEL)?;
         Ok(self.chance.number())
     }
 }
@@ -241,7 +242,7 @@ impl insecure_seed::Host for State {
 struct Output {
     level: Level,
     log: Arc<RunLog>,
-    debt: Arc<Debt>,
+    meter: Arc<Meter>,
 }
 
 impl IsTerminal for Output {
@@ -260,7 +261,7 @@ impl StdoutStream for Output {
         Box::new(Lines {
             level: self.level,
             log: Arc::clone(&self.log),
-            debt: Arc::clone(&self.debt),
+            meter: Arc::clone(&self.meter),
             line: Vec::new(),
         })
     }
@@ -270,7 +271,7 @@ impl StdoutStream for Output {
 struct Lines {
     level: Level,
     log: Arc<RunLog>,
-    debt: Arc<Debt>,
+    meter: Arc<Meter>,
     line: Vec<u8>,
 }
 
@@ -285,7 +286,7 @@ impl Lines {
 impl OutputStream for Lines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let price = CALL_FUEL + BYTE_FUEL * bytes.len() as u64;
-        self.debt.add(price).map_err(StreamError::Trap)?;
+        self.meter.owe(price).map_err(StreamError::Trap)?;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ended) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),

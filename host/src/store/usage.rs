@@ -33,10 +33,12 @@ pub enum Ending {
 /// What a run used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Fuel, that for the host's work included. All that it had if fuel or time ended it, because a guest that is
-    /// stopped in a loop has not told how far it came; for the same reason a trap hides what its last function used.
+    /// Fuel, that for the host's work included: the same for the same call, on every machine and at every load. All that it
+    /// had if it ran out of fuel. A guest that breaks a rule of WebAssembly in the middle of a function, or whose time
+    /// is up while it computes, has not told how far it came: then up to one slice of 3 million is added, so that it is
+    /// never too little. Never more than it may use.
     pub fuel: u64,
-    /// From the start of the instance to the end, waiting included.
+    /// From the start of the instance to the end, waiting for kv and for other runs included.
     pub wall: Duration,
     /// Bytes of linear memory at the end; memory never shrinks.
     pub memory_peak_bytes: usize,

@@ -88,6 +88,7 @@ fn inspect_file(path: &Path, json: bool, out: &mut dyn Write) -> anyhow::Result<
     let engine = Engine::new(EngineSettings {
         cache: None,
         instances_max: NonZeroU32::MIN,
+        ..EngineSettings::default()
     })?;
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let named = stem.unwrap_or_default().parse::<PluginName>();

@@ -166,7 +166,7 @@ fn what_is_wrong_with_a_default_is_told_once() {
 fn the_process_keys_have_their_bounds() {
     assert_problems(
         &Setup::main(
-            "[server]\nlisten = \"localhost\"\ndata = \"\"\nplugins = 3\nclient_id = \"a b\"\nshutdown_grace = \"2h\"\n",
+            "[server]\nlisten = \"localhost\"\ndata = \"\"\nplugins = 3\nclient_id = \"a b\"\nshutdown_grace = \"2h\"\nguest_memory = \"1MiB\"\nguest_runs = 0\nguest_threads = 2000\n",
         ),
         &[
             "config/quartermaster.toml:2: server.listen: expected an address and port such as \"127.0.0.1:7070\", found \
@@ -176,6 +176,10 @@ fn the_process_keys_have_their_bounds() {
             "config/quartermaster.toml:5: server.client_id: expected 1 to 64 letters, digits, `-`, `_` or `.`, found \"a b\"",
             "config/quartermaster.toml:6: server.shutdown_grace: expected a duration from \"0ms\" to \"1h\", such as \"5s\" \
              or \"250ms\", found \"2h\"",
+            "config/quartermaster.toml:7: server.guest_memory: expected a size from \"64MiB\" to \"1024GiB\", such as \
+             \"64MiB\", found \"1MiB\"",
+            "config/quartermaster.toml:8: server.guest_runs: expected a count from 1 to 2000, found 0",
+            "config/quartermaster.toml:9: server.guest_threads: expected a count from 1 to 1024, found 2000",
         ],
     );
 }

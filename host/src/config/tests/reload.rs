@@ -48,10 +48,12 @@ fn a_mistake_keeps_its_store_as_it_was_and_the_rest_of_the_edit_counts() {
 #[test]
 fn what_cannot_change_while_it_runs_keeps_its_value_and_is_named() {
     let setup = Setup::main(MAIN);
-    let server = "[server]\nlisten = \"127.0.0.1:1\"\ndata = \"elsewhere\"\nclient_id = \"new\"\n";
+    let server = "[server]\nlisten = \"127.0.0.1:1\"\ndata = \"elsewhere\"\nclient_id = \"new\"\nguest_memory = \"1GiB\"\nguest_runs = 2\nguest_stack = \"1MiB\"\nguest_threads = 7\n";
     let main = format!("{server}{MAIN}");
     let reloaded = reload(&setup, &[("quartermaster.toml", &main)]).expect("it can be used");
-    assert_eq!(reloaded.restart_needed, ["server.listen", "server.data"]);
+    let keys = ["listen", "data", "guest_memory", "guest_runs", "guest_stack", "guest_threads"];
+    let keys = keys.map(|key| format!("server.{key}"));
+    assert_eq!(reloaded.restart_needed, keys);
     assert_eq!(reloaded.diff.server, ["client_id"]);
     assert_eq!(reloaded.config.server().data, std::path::Path::new("data"));
 }
