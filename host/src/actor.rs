@@ -12,6 +12,7 @@ mod recovery;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -83,6 +84,8 @@ pub struct Worker {
     pub config: Arc<str>,
     /// What each run may use.
     pub limits: Limits,
+    /// The store's share of the machine.
+    pub weight: NonZeroU32,
 }
 
 impl PartialEq for Worker {
@@ -90,6 +93,7 @@ impl PartialEq for Worker {
         Arc::ptr_eq(&self.stocked, &other.stocked)
             && self.config == other.config
             && self.limits == other.limits
+            && self.weight == other.weight
     }
 }
 

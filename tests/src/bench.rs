@@ -10,6 +10,7 @@ use crate::backend::Backend;
 pub mod backend;
 pub mod living;
 mod load;
+pub mod rations;
 mod subject;
 mod table;
 

@@ -19,6 +19,7 @@ pub mod living;
 pub mod paths;
 pub mod plugins;
 pub mod proxy;
+pub mod rations;
 pub mod raw;
 pub mod scene;
 pub mod torture;

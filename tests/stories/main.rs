@@ -13,6 +13,7 @@ mod moving;
 mod network;
 mod past;
 mod peers;
+mod rations;
 mod tanks;
 mod terminal;
 

@@ -248,7 +248,8 @@ impl Life {
         // Queued here and now: a thread for guests may look at the task only after another slice of what it computes.
         let run = worker.stocked.plugin.run(call);
         let task = self.runs.spawn_on(run, &self.shared.guests);
-        self.tokens.insert(task.id(), (token, stamp, worker.stocked));
+        self.tokens
+            .insert(task.id(), (token, stamp, worker.stocked));
     }
 
     /// Something came over the socket.

@@ -200,13 +200,11 @@ impl Seat {
                 // What nobody else wants is not charged.
                 return (true, None);
             }
-            queues.end_turn(ticket, used);
+            queues.end_turn(ticket, used, !waits_for_host);
+            queues.serve(woken);
             if waits_for_host {
-                queues.serve(woken);
                 return (false, None);
             }
-            queues.wants_turn(ticket);
-            queues.serve(woken);
             queues.guest(ticket).awaits_turn(context.waker())
         });
         self.has_turn = has_turn;
@@ -271,10 +269,13 @@ impl Queues {
         self.ring.enter(&payer, weight, ticket);
     }
 
-    fn end_turn(&mut self, ticket: Ticket, used: u64) {
+    fn end_turn(&mut self, ticket: Ticket, used: u64, wants_another: bool) {
         let guest = self.guest(ticket);
         guest.stage = Stage::Away;
         let payer = guest.payer.clone();
+        if wants_another {
+            self.wants_turn(ticket);
+        }
         self.ring.settle(&payer, used);
         self.load.turns -= 1;
     }

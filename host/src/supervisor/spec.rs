@@ -1,5 +1,6 @@
 //! From configuration and catalog to what a store's task needs.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::beginning;
@@ -191,5 +192,6 @@ fn worker(store: &StoreConfig, config: &PluginConfig, stocked: Arc<Stocked>) -> 
         stocked,
         config: config.config.expose().to_string().into(),
         limits,
+        weight: NonZeroU32::new(store.quota.weight).unwrap_or(NonZeroU32::MIN),
     }
 }

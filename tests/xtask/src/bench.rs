@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: makes release builds, and measures the host beside the Node peer (`tests/src/bench.rs`), its
-//! embedded backend beside the original one (`tests/src/bench/backend.rs`), or what changes cost while it runs
-//! (`tests/src/bench/living.rs`).
+//! embedded backend beside the original one (`tests/src/bench/backend.rs`), what changes cost while it runs
+//! (`tests/src/bench/living.rs`), or what stores feel of each other (`tests/src/bench/rations.rs`).
 
 use std::process::Command;
 
@@ -26,6 +26,12 @@ enum What {
     /// Measure changes on a running host: a dropped plugin, added stores, and what the others feel meanwhile
     Living {
         /// Take a minute instead of some: shows whether it works, and writes no file
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Measure quiet stores alone and beside stores that burn all they can get, and what each of those gets
+    Rations {
+        /// Take half a minute instead of two: shows whether it works, and writes no file
         #[arg(long)]
         quick: bool,
     },
@@ -56,6 +62,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Some(What::Living { quick }) => {
             let mut bench = Command::new(release.join("bench_living"));
+            bench.args(quick.then_some("--quick"));
+            bench
+        }
+        Some(What::Rations { quick }) => {
+            let mut bench = Command::new(release.join("bench_rations"));
             bench.args(quick.then_some("--quick"));
             bench
         }

@@ -51,7 +51,14 @@ fn what_cannot_change_while_it_runs_keeps_its_value_and_is_named() {
     let server = "[server]\nlisten = \"127.0.0.1:1\"\ndata = \"elsewhere\"\nclient_id = \"new\"\nguest_memory = \"1GiB\"\nguest_runs = 2\nguest_stack = \"1MiB\"\nguest_threads = 7\n";
     let main = format!("{server}{MAIN}");
     let reloaded = reload(&setup, &[("quartermaster.toml", &main)]).expect("it can be used");
-    let keys = ["listen", "data", "guest_memory", "guest_runs", "guest_stack", "guest_threads"];
+    let keys = [
+        "listen",
+        "data",
+        "guest_memory",
+        "guest_runs",
+        "guest_stack",
+        "guest_threads",
+    ];
     let keys = keys.map(|key| format!("server.{key}"));
     assert_eq!(reloaded.restart_needed, keys);
     assert_eq!(reloaded.diff.server, ["client_id"]);

@@ -68,7 +68,10 @@ fn assert_fair(shares: &[u64], weights: &[u32]) {
         .collect();
     let (least, most) = (each.iter().min(), each.iter().max());
     let (least, most) = (least.expect("shares"), most.expect("shares"));
-    assert!(most * 10 <= least * 11 + 20 * SLICE_FUEL, "{shares:?} for {weights:?}");
+    assert!(
+        most * 10 <= least * 11 + 20 * SLICE_FUEL,
+        "{shares:?} for {weights:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,8 @@ pub(super) struct Ring {
     fresh: VecDeque<Payer>,
     /// The others, in the order of the round.
     round: VecDeque<Payer>,
+    /// The newest round that somebody has credit of.
+    newest_round: u64,
     waiting: usize,
     under_way: usize,
 }
@@ -49,6 +51,8 @@ pub(super) struct Ring {
 struct Account {
     weight: i64,
     credit: i64,
+    /// The last round that it has credit of.
+    last_round: u64,
     waiting: VecDeque<Ticket>,
     /// Turns that were given and are not settled.
     under_way: usize,
@@ -81,6 +85,7 @@ impl Ring {
             payers: HashMap::new(),
             fresh: VecDeque::new(),
             round: VecDeque::new(),
+            newest_round: 0,
             waiting: 0,
             under_way: 0,
         }
@@ -91,14 +96,17 @@ impl Ring {
         self.waiting > 0
     }
 
-    /// Lets `ticket` wait behind what its payer has waiting already. The newest weight counts.
+    /// Lets `ticket` wait behind what its payer has waiting already. The newest weight counts. Whoever comes back from a turn
+    /// enters before that is settled, so that it does not look as if nobody waited.
     pub(super) fn enter(&mut self, payer: &Payer, weight: NonZeroU32, ticket: Ticket) {
         let weight = i64::from(weight.get().min(WEIGHT_MAX));
+        let last_round = self.newest_round;
         let account = self.payers.entry(payer.clone()).or_insert_with(|| {
             self.fresh.push_back(payer.clone());
             Account {
                 weight,
                 credit: self.slice.saturating_mul(weight),
+                last_round,
                 waiting: VecDeque::new(),
                 under_way: 0,
             }
@@ -161,6 +169,7 @@ impl Ring {
     fn search(&mut self, lane: Lane) -> Option<Ticket> {
         let mut kept = 0;
         while let Some(payer) = self.lane(lane).get(kept).cloned() {
+            self.catch_up(&payer);
             match self.account(&payer).look() {
                 Look::Serve => return Some(self.serve(&payer)),
                 Look::Keep => kept += 1,
@@ -196,13 +205,22 @@ impl Ring {
         ticket.expect("only who has something waiting is served")
     }
 
-    /// Gives a payer its quantum of this round.
+    /// Gives a payer its quantum of the next round.
     fn refill(&mut self, payer: &Payer) {
         let slice = self.slice;
         let account = self.account(payer);
-        let quantum = slice.saturating_mul(account.weight);
-        let credit = account.credit.saturating_add(quantum);
-        account.credit = credit.min(quantum.saturating_mul(QUANTA_MAX));
+        account.refill(slice, 1);
+        let round = account.last_round;
+        self.newest_round = self.newest_round.max(round);
+    }
+
+    /// Gives a payer the quanta of rounds that went past it while all it had was under way. One round apart is usual: some
+    /// have had their turn in it, and others have not.
+    fn catch_up(&mut self, payer: &Payer) {
+        let (slice, newest) = (self.slice, self.newest_round);
+        let account = self.account(payer);
+        let missed = newest.saturating_sub(account.last_round + 1);
+        account.refill(slice, missed);
     }
 
     fn move_back(&mut self, lane: Lane, place: usize) {
@@ -229,6 +247,14 @@ impl Ring {
 }
 
 impl Account {
+    fn refill(&mut self, slice: i64, rounds: u64) {
+        let quantum = slice.saturating_mul(self.weight);
+        let credit = quantum.saturating_mul(amount(rounds));
+        let credit = self.credit.saturating_add(credit);
+        self.credit = credit.min(quantum.saturating_mul(QUANTA_MAX));
+        self.last_round += rounds;
+    }
+
     fn look(&self) -> Look {
         match (self.waiting.is_empty(), self.under_way) {
             (true, 0) => Look::Idle,
