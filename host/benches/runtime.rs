@@ -1,5 +1,10 @@
-//! What a run costs: a fresh instance of a plugin and one event, and loading the plugin, compiled and from the cache. Run by
-//! hand, on a quiet machine: `cargo bench --bench runtime -- tests/guests/dist/reply.wasm`.
+//! What a run costs: a fresh instance of a plugin and one event, and loading the plugin, compiled and from the cache; and what
+//! a guest that computes is slowed down by its protection. Run by hand, on a quiet machine:
+//! `cargo bench --bench runtime -- tests/guests/dist/reply.wasm`, or with `slow.wasm spin 2`, which is the text that it is
+//! sent.
+
+#[path = "runtime/protection.rs"]
+mod protection;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -19,10 +24,13 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome<()> {
-    let file = std::env::args()
-        .skip(1)
-        .find(|argument| !argument.starts_with("--"));
+    let mut arguments = std::env::args().skip(1);
+    let file = arguments.find(|argument| !argument.starts_with("--"));
     let bytes = std::fs::read(file.ok_or("name a .wasm file")?)?;
+    let words: Vec<String> = arguments.filter(|it| !it.starts_with("--")).collect();
+    if !words.is_empty() {
+        return protection::measure(&bytes, &words.join(" ")).await;
+    }
     println!("before the engine: {} KiB resident", resident_kib()?);
     let cache = std::env::temp_dir().join(format!("qm-bench-{}", std::process::id()));
     let settings = EngineSettings {
@@ -47,25 +55,30 @@ async fn main() -> Outcome<()> {
         const RUNS: u32 = 5_000;
         let started = cpu()?;
         for _ in 0..RUNS {
-            plugin.run(call()?).await;
+            plugin.run(call("hello")?).await;
         }
         let each = (cpu()? - started) / RUNS;
         println!("round {round}: {each:?} of CPU for an instance and an event");
     }
-    println!("last: {:?}", plugin.run(call()?).await);
+    println!("last: {:?}", plugin.run(call("hello")?).await);
     println!("after the runs: {} KiB resident", resident_kib()?);
     std::fs::remove_dir_all(&cache)?;
     Ok(())
 }
 
-/// A user's chat message.
-fn call() -> Outcome<Call> {
+/// A user's chat message, as the arguments of its event.
+fn message(text: &str) -> String {
+    format!(r#"{{"id":"3f0c","text":{text:?},"role":"user"}}"#)
+}
+
+/// A run on a user's chat message.
+fn call(text: &str) -> Outcome<Call> {
     let now = Timestamp::from_millis(1_700_000_000_123);
     let event = Event {
         seq: SeqNum::new(42),
         parent: SeqNum::new(41),
         name: "v1.ChatMessageSent".into(),
-        args: r#"{"id":"3f0c","text":"hello","role":"user"}"#.into(),
+        args: message(text).into(),
         client_id: "client".into(),
         session_id: "session".into(),
         created_at: Some(now),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::runtime::meter::SLICE_FUEL;
@@ -33,6 +34,19 @@ fn call_of(number: usize) -> Call {
     }
 }
 
+/// Does all of that on whatever threads there are; the answers keep their order.
+async fn on_all_threads<T: Send + 'static>(
+    tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let mut set = JoinSet::new();
+    for (place, task) in tasks.enumerate() {
+        set.spawn(async move { (place, task.await) });
+    }
+    let mut answers = set.join_all().await;
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
 /// What stores of these weights used in the same time, each with a guest that never ends.
 async fn shares(weights: &[u32]) -> Vec<u64> {
     let engine = engine(EngineSettings {
@@ -52,11 +66,10 @@ async fn shares(weights: &[u32]) -> Vec<u64> {
         call.weight = number(*weight);
         call.limits.fuel_per_run = u64::MAX;
         call.limits.run_timeout = Duration::from_millis(1_500);
-        tokio::spawn(burner.run(call))
+        burner.run(call)
     });
-    let reports = join_all(runs).await.into_iter();
-    let fuel = reports.map(|report| report.expect("no panic").usage.fuel);
-    fuel.collect()
+    let reports = on_all_threads(runs).await.into_iter();
+    reports.map(|report| report.usage.fuel).collect()
 }
 
 /// The most that anybody got for each unit of its weight is at most a tenth above the least. Somebody is always in the
@@ -140,14 +153,13 @@ async fn hogs_together_never_have_more_memory_than_there_is() {
             kv: kv.clone(),
             ..call_of(store)
         });
-        tokio::spawn(async move {
+        async move {
             let report = run.await;
             kv.now.fetch_sub(1, Ordering::SeqCst);
             report
-        })
+        }
     });
-    for report in join_all(runs).await {
-        let report = report.expect("no panic");
+    for report in on_all_threads(runs).await {
         assert_eq!(report.ending, Ending::Finished, "{report:?}");
         assert!(report.usage.memory_peak_bytes > limit - (2 << 20));
     }
@@ -218,17 +230,15 @@ async fn a_thousand_runs_stopped_at_random_moments_leave_nothing_behind() {
         let run = plugins[run % plugins.len()].run(call);
         // Some are dropped by whoever waits for them, wherever they are by then; some before they were ever polled.
         let patience = Duration::from_micros(fastrand::u64(0..200_000));
-        tokio::spawn(async move {
+        async move {
             match patience.as_micros() % 10 {
                 0 => drop(run),
                 1..5 => drop(tokio::time::timeout(patience, run).await),
                 _ => drop(run.await),
             }
-        })
+        }
     });
-    for ended in join_all(runs).await {
-        ended.expect("no panic");
-    }
+    assert_eq!(on_all_threads(runs).await.len(), 1_000);
     assert_eq!(engine.load(), Load::default());
     let all = join_all((0..16).map(|store| plugins[4].run(call_of(store)))).await;
     assert!(all.iter().all(|report| report.ending == Ending::Finished));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::runtime::Ending;
@@ -45,17 +46,18 @@ async fn a_run_costs_the_same_alone_and_among_many_others() {
     assert_eq!(alone.ending, Ending::Finished, "{alone:?}");
     assert!(alone.usage.fuel > 5 * SLICE_FUEL, "{alone:?}");
     let burner = computing(LOOP).await;
-    let mut runs = Vec::new();
+    let mut runs = JoinSet::new();
     for number in 0..24 {
         let plugin = if number % 3 == 0 { &burner } else { &plugin };
         let mut call = call();
         call.store = format!("store-{number}").parse().expect("a store id");
         call.limits.run_timeout = Duration::from_secs(60);
-        runs.push(tokio::spawn(plugin.run(call)));
+        let run = plugin.run(call);
+        runs.spawn(async move { (number % 3 == 0, run.await) });
     }
-    for (number, run) in runs.into_iter().enumerate() {
-        let report = run.await.expect("no panic");
-        if number % 3 == 0 {
+    while let Some(ended) = runs.join_next().await {
+        let (burns, report) = ended.expect("no panic");
+        if burns {
             assert_eq!(report.ending, Ending::OutOfFuel, "{report:?}");
             assert_eq!(report.usage.fuel, 200_000_000);
         } else {
