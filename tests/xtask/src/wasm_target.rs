@@ -18,6 +18,9 @@ pub(crate) const TRIPLE: &str = "wasm32-unknown-unknown";
 /// The packages to start from; those they need follow.
 const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
+/// What the guests' manifests ask for.
+const RUST_VERSION_MIN: &str = env!("CARGO_PKG_RUST_VERSION");
+
 /// Counts up whenever `prepare` changes what it leaves behind.
 const CACHE_FORMAT: u32 = 1;
 
@@ -71,17 +74,20 @@ impl WasmTarget {
         let cache = cache_folder()?;
         fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
         let folder = cache.join(format!("rust-wasm32-v{CACHE_FORMAT}"));
-        if !folder.exists() {
+        if !is_ready(&folder) {
             // One xtask prepares, others wait for it. The rename comes last: a folder of that name is complete.
             let lock = File::create(cache.join("rust-wasm32.lock"))?;
             if lock.try_lock().is_err() {
                 eprintln!("waiting for another xtask that prepares {TRIPLE}");
                 lock.lock().context("cannot lock the cache folder")?;
             }
-            if !folder.exists() {
+            if !is_ready(&folder) {
                 let unfinished = folder.with_extension("unfinished");
                 prepare(&unfinished, &linker)
                     .with_context(|| format!("cannot prepare {}", folder.display()))?;
+                if folder.exists() {
+                    fs::remove_dir_all(&folder)?;
+                }
                 fs::rename(&unfinished, &folder)?;
             }
         }
@@ -119,6 +125,26 @@ fn cache_folder() -> Result<PathBuf> {
     Ok(base.join("quartermaster"))
 }
 
+/// Whether the folder holds a rustc that the guests' manifests accept. One that was unpacked for an older version of this
+/// project need not be.
+fn is_ready(folder: &Path) -> bool {
+    let mut rustc = Command::new(debian_rustc(folder));
+    let told = checkout::output_of(
+        rustc
+            .arg("--version")
+            .env("LD_LIBRARY_PATH", library_path(folder)),
+    );
+    told.is_ok_and(|told| version_in(&told) >= version_in(RUST_VERSION_MIN))
+}
+
+/// The first version in a text, as major and minor number: 1 and 96 in `rustc 1.96.0 (…)`.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    text.split([' ', '\n', '~', '+', '(']).find_map(|word| {
+        let mut numbers = word.split('.').map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    })
+}
+
 fn debian_rustc(folder: &Path) -> PathBuf {
     folder.join("usr/bin/rustc")
 }
@@ -151,16 +177,28 @@ fn needed_packages() -> Result<Vec<String>> {
     let packages = look_up_packages();
     if let Ok(packages) = packages
         && !packages.is_empty()
+        && offered_version() >= version_in(RUST_VERSION_MIN)
     {
         return Ok(packages);
     }
-    // A fresh machine has no package lists yet.
+    // A fresh machine has no package lists yet, or those of the day its image was made.
     checkout::output_of(Command::new("apt-get").args(["update", "-qq"]))?;
     let packages = look_up_packages()?;
     if packages.is_empty() {
         bail!("apt knows no package {}", DEBIAN_PACKAGES.join(" nor "));
     }
+    if offered_version() < version_in(RUST_VERSION_MIN) {
+        bail!("apt has no rustc-web {RUST_VERSION_MIN} or newer");
+    }
     Ok(packages)
+}
+
+/// The version of the compiler that apt would download.
+fn offered_version() -> Option<(u32, u32)> {
+    let shown = ["show", "--no-all-versions", DEBIAN_PACKAGES[0]];
+    let shown = checkout::output_of(Command::new("apt-cache").args(shown)).ok()?;
+    let mut lines = shown.lines();
+    version_in(lines.find_map(|line| line.strip_prefix("Version: "))?)
 }
 
 fn look_up_packages() -> Result<Vec<String>> {
@@ -272,7 +310,20 @@ fn compile_std(folder: &Path, linker: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::not_installed;
+    use super::{not_installed, version_in};
+
+    #[test]
+    fn versions_are_read_from_what_rustc_and_apt_say() {
+        let rustc = "rustc 1.96.0 (4d91de4e4 2026-02-17) (built from a source tarball)";
+        for (text, version) in [
+            (rustc, Some((1, 96))),
+            ("1.85.0+dfsg3-1~deb12u3", Some((1, 85))),
+            ("1.95", Some((1, 95))),
+            ("no version", None),
+        ] {
+            assert_eq!(version_in(text), version, "{text}");
+        }
+    }
 
     #[test]
     fn needed_packages_are_those_that_apt_names_and_dpkg_has_not() {

@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::runtime::Load;
 use crate::runtime::meter::SLICE_FUEL;
-use crate::runtime::{Ending, Load};
+use crate::store::Ending;
 
 fn engine(settings: EngineSettings) -> Engine {
     Engine::new(settings).expect("an engine")

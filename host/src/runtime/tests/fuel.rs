@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::runtime::Ending;
 use crate::runtime::meter::SLICE_FUEL;
+use crate::store::Ending;
 
 /// Computes some ten slices, with calls of the host and reads of kv between them.
 const BUSY: &str = "(local $i i32)
