@@ -2,14 +2,16 @@
 //! matters: `cargo bench --bench journal -- [folder]`.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use quartermaster::event::{Draft, SeqNum};
 use quartermaster::id::{PluginName, StoreId};
 use quartermaster::journal::{Error, Journal, JournalConfig, Lease};
 use quartermaster::stamp::{RunId, Stamp, Trigger};
-use quartermaster::store::{Commit, Durability, KvWrite, OutboxEntry, SubscriptionRecord};
+use quartermaster::store::{
+    Commit, Durability, Ending, KvWrite, OutboxEntry, SubscriptionRecord, Usage, UsageRecord,
+};
 use quartermaster::time::Timestamp;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -22,15 +24,17 @@ fn main() -> Outcome<()> {
         .build()?;
     for durability in [Durability::Normal, Durability::Full] {
         println!("durability {durability:?}");
-        for (stores, in_flight, rounds) in [(1, 100, 100), (1, 1, 1000), (50, 1, 200)] {
-            let rate = runtime.block_on(commits(
-                &fresh(&folder)?,
-                durability,
-                stores,
-                in_flight,
-                rounds,
-            ))?;
-            println!("  {stores:>3} stores, {in_flight:>3} in flight each: {rate:>8.0} commits/s");
+        for load in [(1, 100, 100), (1, 1, 1000), (50, 1, 200)] {
+            let mut rate = |usage| {
+                let config = fresh(&folder)?;
+                runtime.block_on(commits(&config, durability, load, usage))
+            };
+            let (without, with) = (rate(false)?, rate(true)?);
+            let (stores, in_flight, _) = load;
+            println!(
+                "  {stores:>3} stores, {in_flight:>3} in flight each: {with:>8.0} commits/s, {:.2} of those without usage",
+                with / without
+            );
         }
     }
     for stores in [16, 100, 1000] {
@@ -48,7 +52,7 @@ fn fresh(folder: &str) -> Outcome<JournalConfig> {
     Ok(JournalConfig::new(folder))
 }
 
-/// What a run of a chatty plugin commits: its cursor, a counter, an answer, and the settling of the one before.
+/// What a run of a chatty plugin commits: its cursor, a counter, an answer, the settling of the one before, and what it used.
 fn commit(plugin: &PluginName, seq: u64) -> Commit {
     let run = |seq| RunId {
         plugin: plugin.clone(),
@@ -86,6 +90,21 @@ fn commit(plugin: &PluginName, seq: u64) -> Commit {
             parked: None,
         }],
         outbox_removed: seq.checked_sub(1).map(run).into_iter().collect(),
+        usage: vec![UsageRecord {
+            run: run(seq),
+            attempt: 1,
+            at: Timestamp::from_millis(seq),
+            ending: Ending::Finished,
+            usage: Usage {
+                fuel: 35_000,
+                wall: Duration::from_micros(150),
+                memory_peak_bytes: 1_200_000,
+                host_calls: 3,
+                host_bytes: 300,
+                ..Usage::default()
+            },
+            drafts: 1,
+        }],
         ..Commit::default()
     }
 }
@@ -106,9 +125,8 @@ async fn claim_all(
 async fn commits(
     config: &JournalConfig,
     durability: Durability,
-    stores: usize,
-    in_flight: u64,
-    rounds: u64,
+    (stores, in_flight, rounds): (usize, u64, u64),
+    usage: bool,
 ) -> Outcome<f64> {
     let journal = Journal::open(config)?;
     let plugin: PluginName = "echo".parse()?;
@@ -118,7 +136,10 @@ async fn commits(
         for round in 0..rounds {
             let mut confirmations = Vec::new();
             for seq in round * in_flight..(round + 1) * in_flight {
-                let commit = commit(&plugin, seq);
+                let mut commit = commit(&plugin, seq);
+                if !usage {
+                    commit.usage.clear();
+                }
                 confirmations.push(journal.commit(&mut lease, commit).await?);
             }
             for confirmation in confirmations {
@@ -158,7 +179,7 @@ async fn idle(config: &JournalConfig, stores: usize) -> Outcome<()> {
     }
     println!("  commit          {:6.2}", per_store(began) / 2.0);
     println!("  resident memory {:+} KiB", resident_kib()? - before);
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     println!("  5 s later       {:+} KiB", resident_kib()? - before);
     let began = Instant::now();
     for lease in leases {

@@ -17,7 +17,7 @@ use quartermaster::runtime::{
     Call, Engine, EngineSettings, KvPage, KvSource, Level, Limits, LogSink, Plugin,
 };
 use quartermaster::stamp::{RunId, Stamp, Trigger};
-use quartermaster::store::{Mode, RunRequest, RunToken};
+use quartermaster::store::{KvTotals, Mode, RunRequest, RunToken};
 use quartermaster::time::Timestamp;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -123,6 +123,17 @@ impl KvSource for Empty {
         _: usize,
     ) -> BoxFuture<'a, Result<KvPage, String>> {
         async { Ok(KvPage::new()) }.boxed()
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        async { Ok(KvTotals::default()) }.boxed()
+    }
+
+    fn sizes<'a>(
+        &'a self,
+        keys: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
+        async { Ok(vec![None; keys.len()]) }.boxed()
     }
 }
 

@@ -19,6 +19,7 @@ mod stores;
 mod table;
 mod tail;
 mod unfinished;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -67,6 +68,9 @@ enum Command {
     /// Show what the running server thinks that somebody should know
     #[command(subcommand)]
     Alert(alert::Command),
+    /// Show what stores and their plugins used
+    #[command(after_help = usage::EXAMPLES)]
+    Usage(usage::Arguments),
     /// Show a store's events as they come
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
@@ -140,6 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Store(command) => store::run(&command, &location, &environment),
         Command::Plugin(command) => plugin::run(&command, &location, &environment),
         Command::Alert(command) => alert::run(&command, &location, &environment),
+        Command::Usage(arguments) => usage::run(&arguments, &location, &environment),
         Command::Tail(arguments) => tail::run(&arguments, &location, &environment),
         Command::CompilePlugin(arguments) => compile_plugin::run(&arguments),
         Command::Commit(arguments) => commit::run(&arguments, &location, &environment),

@@ -108,6 +108,8 @@ impl Host {
             desk,
             catalog: catalog_desk,
             control: self.control.clone(),
+            journal: self.shared.journal.clone(),
+            journals: server.data.join("journals").into(),
             clock: self.shared.clock,
         };
         tasks.spawn(http::control::serve(control, orders, closing.clone()));

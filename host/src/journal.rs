@@ -2,6 +2,7 @@
 //! values; whatever they do, a machine decided it. One process works on a folder, and one lease at a time writes to a
 //! store: each commit proves that its lease is the latest and that it knows the commit before it.
 
+mod aside;
 mod column;
 #[cfg(test)]
 mod contract;
@@ -15,11 +16,13 @@ mod meta;
 mod model;
 mod outbox;
 mod ration;
+mod report;
 mod schema;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod usage;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,14 +32,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use aside::{stores, usage_of};
 pub use error::Error;
+pub use report::{By, RunShown, UsageReport, UsageRow};
 
 use crate::id::{PluginName, StoreId};
 use crate::sqlite;
 use crate::stamp::RunId;
-use crate::store::{Commit, DeadLetter, Durability, Snapshot};
+use crate::store::{Commit, DeadLetter, Durability, KvTotals, Snapshot};
+use crate::time::Timestamp;
 use files::Files;
-use thread::{Answer, KvQuery, Message, QueuedCommit, Request, Thread, Verb};
+use thread::{Answer, KvQuery, Message, Query, QueuedCommit, Request, Thread, Verb};
 
 /// Requests that may wait for one thread; whoever asks beyond it waits. A store has hardly ever more than one, so it
 /// is as many stores as may write at once before they slow each other down.
@@ -227,7 +233,7 @@ impl Journal {
         key: &str,
     ) -> Result<Option<Arc<[u8]>>, Error> {
         let (plugin, key) = (plugin.clone(), key.into());
-        self.ask(store, |answer| Verb::KvGet(plugin, key, answer))
+        self.read(store, |answer| Query::KvGet(plugin, key, answer))
             .await
     }
 
@@ -249,7 +255,39 @@ impl Journal {
             limit,
             bytes_max,
         };
-        self.ask(store, |answer| Verb::KvList(query, answer)).await
+        self.read(store, |answer| Query::KvList(query, answer))
+            .await
+    }
+
+    /// How much a plugin keeps, with every confirmed commit in it.
+    pub async fn kv_totals(&self, store: &StoreId, plugin: &PluginName) -> Result<KvTotals, Error> {
+        let plugin = plugin.clone();
+        self.read(store, |answer| Query::KvTotals(plugin, answer))
+            .await
+    }
+
+    /// Bytes of each of these entries, its key included; none for one that is not there.
+    pub async fn kv_sizes(
+        &self,
+        store: &StoreId,
+        plugin: &PluginName,
+        keys: &[Arc<str>],
+    ) -> Result<Vec<Option<u64>>, Error> {
+        let (plugin, keys) = (plugin.clone(), keys.into());
+        self.read(store, |answer| Query::KvSizes(plugin, keys, answer))
+            .await
+    }
+
+    /// What the runs of a store used since the hour of `since` began, for each plugin that ever ran there. Where hours are
+    /// no longer kept, it is the day.
+    pub async fn usage(
+        &self,
+        store: &StoreId,
+        since: Timestamp,
+        by: By,
+    ) -> Result<Vec<UsageRow>, Error> {
+        self.read(store, |answer| Query::Usage(since, by, answer))
+            .await
     }
 
     /// The dead letter of `run`.
@@ -258,7 +296,7 @@ impl Journal {
         store: &StoreId,
         run: &RunId,
     ) -> Result<Option<DeadLetter>, Error> {
-        self.ask(store, |answer| Verb::DeadLetter(run.clone(), answer))
+        self.read(store, |answer| Query::DeadLetter(run.clone(), answer))
             .await
     }
 
@@ -270,7 +308,7 @@ impl Journal {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, Error> {
         let after = after.cloned();
-        self.ask(store, |answer| Verb::DeadLetters(after, limit, answer))
+        self.read(store, |answer| Query::DeadLetters(after, limit, answer))
             .await
     }
 
@@ -288,6 +326,14 @@ impl Journal {
         for answered in answers {
             answered.await.ok();
         }
+    }
+
+    async fn read<T>(
+        &self,
+        store: &StoreId,
+        query: impl FnOnce(Answer<T>) -> Query,
+    ) -> Result<T, Error> {
+        self.ask(store, |answer| Verb::Read(query(answer))).await
     }
 
     async fn ask<T>(

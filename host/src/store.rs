@@ -15,6 +15,7 @@ mod push;
 mod ration;
 mod reconfigure;
 mod redrive;
+mod refusal;
 mod runs;
 mod sabotage;
 mod scan;
@@ -41,8 +42,9 @@ pub use machine::StoreState;
 pub use ration::{
     Deferral, Provision, RationRecord, RationSettings, RationStatus, TankSettings, TankStatus,
 };
+pub use refusal::{Limit, Refusal, Refusals};
 pub use settings::{
     History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
 };
 pub use status::{SessionStatus, Status, SubscriptionState, SubscriptionStatus};
-pub use usage::{Ending, Usage, UsageRecord};
+pub use usage::{Ending, KvTotals, Usage, UsageRecord, UsageTotals};

@@ -1,5 +1,7 @@
 //! What a run reaches of its store: its plugin's kv, read from the journal, and the operator's log.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tracing::{debug, error, info, trace, warn};
@@ -7,6 +9,7 @@ use tracing::{debug, error, info, trace, warn};
 use crate::id::{PluginName, StoreId};
 use crate::journal::Journal;
 use crate::runtime::{KvPage, KvSource, Level, LogSink};
+use crate::store::KvTotals;
 
 /// One plugin's kv in one store. Reads see the last commit, and between two runs of a plugin lies a commit.
 pub(super) struct JournalKv {
@@ -43,6 +46,25 @@ impl KvSource for JournalKv {
             Ok(entries
                 .map(|(key, value)| (key.to_string(), value.to_vec()))
                 .collect())
+        }
+        .boxed()
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        async move {
+            let totals = self.journal.kv_totals(&self.store, &self.plugin).await;
+            totals.map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
+
+    fn sizes<'a>(
+        &'a self,
+        keys: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
+        async move {
+            let sizes = self.journal.kv_sizes(&self.store, &self.plugin, keys).await;
+            sizes.map_err(|error| error.to_string())
         }
         .boxed()
     }

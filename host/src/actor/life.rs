@@ -2,6 +2,7 @@
 //! is wanted.
 
 mod leaving;
+mod limits;
 mod telling;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use crate::store::{
     Snapshot, StoreState, Usage,
 };
 use leaving::{Leaving, Towards};
+use limits::Waits;
 
 /// The machine and everything it has under way.
 pub(super) struct Life {
@@ -38,6 +40,8 @@ pub(super) struct Life {
     tokens: HashMap<Id, (RunToken, Stamp, Arc<Stocked>)>,
     /// What was last told to the log about the session.
     told: Option<SessionStatus>,
+    /// What was last counted of what it waits for.
+    waits: Waits,
     /// Why this life ends as soon as what runs is finished, if it does.
     leaving: Option<Leaving>,
 }
@@ -61,6 +65,7 @@ impl Life {
             runs: JoinSet::new(),
             tokens: HashMap::new(),
             told: None,
+            waits: Waits::default(),
             leaving: None,
         }
     }
@@ -77,6 +82,7 @@ impl Life {
                 return self.end(end).await;
             }
             self.tell(face);
+            self.count_waits();
             let clock = self.shared.clock;
             let patience_ends = self.patience_ends();
             // Every arm is cancel-safe: a commit and a run are futures that are kept, a socket's input is returned as
@@ -307,9 +313,10 @@ impl Life {
             &build.version,
             build.sha256.as_str(),
             &outcome,
-            usage.wall,
-            usage.fuel,
+            ending,
+            &usage,
         );
+        self.tell_refusals(&stamp, &usage.refusals);
         let end = RunEnd {
             outcome,
             ending,

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub(super) use order::suggest;
+
 use crate::config::{Environment, Location};
 use crate::supervisor::Wish;
 

@@ -4,6 +4,7 @@
 mod socket;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::catalog::{self, CatalogDesk, Choice};
 use crate::control::Control;
 use crate::http::health;
 use crate::id::{PluginName, StoreId};
+use crate::journal::Journal;
 use crate::supervisor::{self, Desk, Roster, Wish};
 use socket::Peer;
 
@@ -48,6 +50,10 @@ pub struct Orders {
     pub catalog: CatalogDesk,
     /// For what was kept.
     pub control: Control,
+    /// For what runs used.
+    pub journal: Journal,
+    /// Where the journals are.
+    pub journals: Arc<std::path::Path>,
     /// The time of an order.
     pub clock: Clock,
 }
@@ -92,6 +98,8 @@ fn router(orders: Orders) -> Router {
         .route("/api/v1/plugins/{name}", post(choose))
         .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/stores/{id}", get(store).post(wish))
+        .route("/api/v1/stores/{id}/usage", get(usage::of_store))
+        .route("/api/v1/usage", get(usage::of_all))
         .fallback(async || Refusal(StatusCode::NOT_FOUND, "there is nothing here".to_owned()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(orders)

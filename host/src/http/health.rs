@@ -161,6 +161,8 @@ fn store(listed: &Listed, report: &Option<Report>) -> Value {
             "parked_pushes": status.parked_pushes,
             "dead_letters": status.dead_letters,
             "runs": status.runs,
+            "ration": status.ration,
+            "deferred": status.deferred,
             "subscriptions": status.subscriptions,
         });
         fields.extend(numbers.as_object().cloned().unwrap_or_default());

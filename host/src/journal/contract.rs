@@ -1,5 +1,7 @@
 //! What every journal must hold, whatever it is made of. Each rule has a store of its own in the journal it is given.
 
+pub(super) mod usage;
+
 use std::sync::Arc;
 
 use super::{Error, Journal, KvPage, Lease};
@@ -26,6 +28,7 @@ pub(super) async fn check(journal: &Journal) {
     kv_is_listed_in_the_order_of_bytes(journal).await;
     a_page_of_kv_is_bounded(journal).await;
     dead_letters_are_listed_in_pages(journal).await;
+    usage::check(journal).await;
     an_archived_journal_makes_room_for_a_fresh_one(journal).await;
     a_fenced_lease_archives_nothing(journal).await;
 }
@@ -130,7 +133,7 @@ pub(super) fn put(name: &str, key: &str, value: &str) -> (PluginName, KvWrite) {
     )
 }
 
-fn delete(name: &str, key: &str) -> (PluginName, KvWrite) {
+pub(super) fn delete(name: &str, key: &str) -> (PluginName, KvWrite) {
     let key = key.into();
     (plugin(name), KvWrite { key, value: None })
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::error::Fault;
 use super::meta::Meta;
 use super::{Proof, Token};
-use super::{dead_letter, kv, outbox, ration, schema, subscription};
+use super::{dead_letter, kv, outbox, ration, schema, subscription, usage};
 use crate::sqlite::{wal_of, with_suffix};
 use crate::store::{Commit, Durability, Snapshot};
 
@@ -32,7 +32,7 @@ const WAL_PAGES: u32 = 256;
 const PAGE_BYTES: u64 = 4096;
 
 /// More than there are statements, so that each is compiled once.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 64;
 
 /// Whether a file that is not there is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,7 @@ impl StoreFile {
             return Err(Fault::corrupt(report));
         }
         kv::verify(&transaction)?;
+        usage::verify(&transaction)?;
         Ok(Snapshot {
             backend_id: meta.backend_id,
             scanned: meta.scanned,
@@ -237,9 +238,7 @@ fn apply(connection: &Connection, proof: Proof, commit: &Commit) -> Result<(), F
     for record in &commit.subscriptions {
         subscription::put(connection, record)?;
     }
-    for (plugin, write) in &commit.kv {
-        kv::write(connection, plugin, write)?;
-    }
+    kv::write_all(connection, &commit.kv)?;
     for entry in &commit.outbox {
         outbox::put(connection, entry)?;
     }
@@ -256,6 +255,7 @@ fn apply(connection: &Connection, proof: Proof, commit: &Commit) -> Result<(), F
     for run in gone.chain(&commit.dead_letters_dropped) {
         dead_letter::remove(connection, run)?;
     }
+    usage::add(connection, &commit.usage)?;
     for record in &commit.rations {
         ration::put(connection, record)?;
     }

@@ -10,13 +10,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::contract::{self, store};
-use super::{Journal, JournalConfig};
+use super::{By, Journal, JournalConfig};
 use crate::event::{Draft, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{
-    BreakerRecord, Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode, OutboxEntry,
-    RationRecord, Snapshot, SubscriptionRecord,
+    BreakerRecord, Commit, DeadLetter, Durability, Ending, Failure, KvTotals, KvWrite, Landed,
+    Limit, Mode, OutboxEntry, RationRecord, Refusal, Refusals, Snapshot, SubscriptionRecord, Usage,
+    UsageRecord, UsageTotals,
 };
 use crate::time::Timestamp;
 
@@ -50,6 +51,7 @@ struct Model {
     dead_letters: BTreeMap<RunId, DeadLetter>,
     rations: BTreeMap<Option<PluginName>, RationRecord>,
     breakers: BTreeMap<PluginName, BreakerRecord>,
+    usage: Vec<UsageRecord>,
 }
 
 impl Model {
@@ -91,6 +93,7 @@ impl Model {
         for run in gone.chain(commit.dead_letters_dropped) {
             self.dead_letters.remove(&run);
         }
+        self.usage.extend(commit.usage);
         for record in commit.rations {
             self.rations.insert(record.owner.clone(), record);
         }
@@ -262,6 +265,48 @@ fn breakers() -> impl Strategy<Value = BreakerRecord> {
         })
 }
 
+/// Within a few days, so that no hour is ever too old.
+fn usages() -> impl Strategy<Value = UsageRecord> {
+    let at = (0_u64..100).prop_map(|hours| Timestamp::from_millis(hours * 3_599_999));
+    let refusal = (select(&Limit::ALL[..]), numbers(), numbers(), any::<u32>()).prop_map(
+        |(limit, asked, max, times)| Refusal {
+            limit,
+            asked,
+            max,
+            times,
+        },
+    );
+    let numbers = (
+        [numbers(), numbers(), numbers(), numbers(), numbers()],
+        vec(refusal, 0..3),
+    );
+    let rest = (select(&Ending::ALL[..]), any::<u32>(), any::<u32>());
+    (runs(), at, numbers, rest).prop_map(
+        |(run, at, ([fuel, wall, calls, bytes, lines], refused), (ending, attempt, drafts))| {
+            let mut refusals = Refusals::default();
+            for refusal in refused {
+                refusals.add(refusal);
+            }
+            UsageRecord {
+                run,
+                attempt,
+                at,
+                ending,
+                usage: Usage {
+                    fuel,
+                    wall: std::time::Duration::from_micros(wall),
+                    memory_peak_bytes: usize::try_from(calls).unwrap(),
+                    host_calls: calls,
+                    host_bytes: bytes,
+                    log_lines_dropped: lines,
+                    refusals,
+                },
+                drafts,
+            }
+        },
+    )
+}
+
 fn commits() -> impl Strategy<Value = Commit> {
     let adopt = option::weighted(0.1, texts().prop_map(|id| BackendId::new(&id)));
     let head = (
@@ -280,7 +325,7 @@ fn commits() -> impl Strategy<Value = Commit> {
         vec(runs(), 0..3),
         vec(runs(), 0..3),
         vec(rations(), 0..3),
-        vec(breakers(), 0..2),
+        (vec(breakers(), 0..2), vec(usages(), 0..3)),
     );
     (head, lists).prop_map(|((scanned, clock, adopt, synced, removed), lists)| Commit {
         scanned: SeqNum::new(scanned),
@@ -296,7 +341,8 @@ fn commits() -> impl Strategy<Value = Commit> {
         dead_letters_landed: lists.5,
         dead_letters_removed: lists.6,
         rations: lists.7,
-        breakers: lists.8,
+        breakers: lists.8.0,
+        usage: lists.8.1,
         ..Commit::default()
     })
 }
@@ -326,7 +372,37 @@ async fn reads_as(journal: &Journal, model: &Model) {
             .map(|((_, key), value)| (key.clone(), value.clone()))
             .collect();
         assert_eq!(page.entries, expected, "kv of {name}");
+        let size = |(key, value): &(Arc<str>, Arc<[u8]>)| (key.len() + value.len()) as u64;
+        let totals = KvTotals {
+            entries: expected.len() as u64,
+            bytes: expected.iter().map(size).sum(),
+        };
+        assert_eq!(journal.kv_totals(&id, &name).await, Ok(totals));
     }
+    for (by, millis) in [(By::Hour, 3_600_000), (By::Day, 86_400_000)] {
+        let mut expected: BTreeMap<_, UsageTotals> = BTreeMap::new();
+        for record in &model.usage {
+            let at = record.at.as_millis() / millis * millis;
+            let key = (Timestamp::from_millis(at), record.run.plugin.clone());
+            expected
+                .entry(key)
+                .or_default()
+                .add(&UsageTotals::of(record));
+        }
+        let rows = journal.usage(&id, Timestamp::default(), by).await.unwrap();
+        let rows = rows.into_iter();
+        let read: Vec<_> = rows
+            .map(|row| ((row.at.unwrap(), row.plugin), row.totals))
+            .collect();
+        assert_eq!(read, expected.into_iter().collect::<Vec<_>>(), "{by:?}");
+    }
+    let rows = journal
+        .usage(&id, Timestamp::default(), By::Run)
+        .await
+        .unwrap();
+    let read: Vec<_> = rows.into_iter().map(|row| row.totals).collect();
+    let expected: Vec<_> = model.usage.iter().map(UsageTotals::of).collect();
+    assert_eq!(read, expected);
     let mut listed = journal.dead_letters(&id, None, usize::MAX).await.unwrap();
     listed.sort_by(|a, b| a.stamp.run.cmp(&b.stamp.run));
     let expected: Vec<_> = model.dead_letters.values().cloned().collect();

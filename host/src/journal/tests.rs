@@ -10,10 +10,11 @@ use super::contract::{
     self, all_kv, breaker, claim, entry, letter, plugin, put, ration, stamp, store, subscription,
     write,
 };
-use super::{Error, Journal, JournalConfig};
+use super::{By, Error, Journal, JournalConfig, stores, usage_of};
 use crate::event::SeqNum;
 use crate::id::BackendId;
 use crate::store::{Commit, DeadLetter, Durability, Snapshot};
+use crate::time::Timestamp;
 
 fn full_commit() -> Commit {
     Commit {
@@ -25,6 +26,7 @@ fn full_commit() -> Commit {
         dead_letters: vec![letter("echo", 3)],
         rations: vec![ration(None, 5), ration(Some("echo"), 4)],
         breakers: vec![breaker("echo", 2)],
+        usage: vec![contract::usage::record("echo", 9, 1_700_000_000_000)],
         ..Commit::default()
     }
 }
@@ -196,6 +198,21 @@ async fn a_changed_row_is_named_and_its_value_is_not_used() {
             "UPDATE dead_letter SET depth = 2",
             "the dead letter of qm1:echo:e3",
         ),
+        (
+            "UPDATE run_usage SET fuel = 8",
+            "what the run qm1:echo:e9 used",
+        ),
+        (
+            "UPDATE run_usage SET ending = 'well'",
+            "what the run qm1:echo:e9 used",
+        ),
+        ("UPDATE usage SET runs = 2", "what echo used"),
+        ("UPDATE usage SET hours = 24", "what echo used"),
+        ("UPDATE kv_total SET bytes = 1", "the kv total of echo"),
+        (
+            "DELETE FROM kv WHERE key = 'name'",
+            "the kv total of echo is not that of its entries",
+        ),
     ];
     for (change, row) in changes {
         let folder = folder_with_shop().await;
@@ -301,7 +318,7 @@ async fn a_newer_version_is_refused_and_left_as_it_is() {
     let Error::Newer { found, known, .. } = error else {
         panic!("{error:?}");
     };
-    assert_eq!((found, known), (99, 2));
+    assert_eq!((found, known), (99, 3));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -392,7 +409,7 @@ async fn a_dropped_journal_frees_its_folder_by_itself() {
 async fn a_full_disk_writes_nothing_and_is_over_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig {
-        file_bytes_max: 72 * 1024,
+        file_bytes_max: 92 * 1024,
         ..JournalConfig::new(folder.path())
     };
     let journal = Journal::open(&config).unwrap();
@@ -500,4 +517,70 @@ async fn a_failure_from_before_versions_were_told_reads_as_one_of_no_version() {
         .map(|it| it.build.as_deref())
         .collect();
     assert_eq!(builds, [None, Some("1.2.0 (sha256 0123456789ab)")]);
+}
+
+#[tokio::test]
+async fn a_file_from_before_usage_was_kept_goes_on_with_its_rows_and_counts_its_kv() {
+    let folder = folder_with_shop().await;
+    let raw = Connection::open(folder.path().join("shop.db")).unwrap();
+    raw.execute_batch(
+        "DROP TABLE run_usage; DROP TABLE usage; DROP TABLE kv_total; PRAGMA user_version = 2;",
+    )
+    .unwrap();
+    drop(raw);
+    let (id, echo) = (store("shop"), plugin("echo"));
+    // Somebody who only looks does not migrate it.
+    let since = Timestamp::default();
+    for _ in 0..2 {
+        let read = usage_of(folder.path(), &id, since, By::Total);
+        assert_eq!(read, Ok(Some(Vec::new())));
+    }
+
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    let loaded = journal.load(&lease).await.unwrap();
+    assert_eq!(loaded.outbox, [entry("echo", 9, 1)]);
+    let of = async || {
+        let totals = journal.kv_totals(&id, &echo).await.unwrap();
+        (totals.entries, totals.bytes)
+    };
+    assert_eq!(of().await, (2, 14));
+    let commit = Commit {
+        kv: vec![put("echo", "count", "9999")],
+        usage: vec![contract::usage::record("echo", 10, 1_700_000_000_000)],
+        ..Commit::default()
+    };
+    write(&journal, &mut lease, commit).await.unwrap();
+    assert_eq!(of().await, (2, 16));
+    journal.load(&lease).await.unwrap();
+    let rows = journal.usage(&id, since, By::Total).await.unwrap();
+    assert_eq!((rows.len(), rows[0].totals.runs), (1, 1));
+    let aside = usage_of(folder.path(), &id, since, By::Total).unwrap();
+    assert_eq!(
+        aside,
+        Some(rows),
+        "a server works on it, and it is read all the same"
+    );
+    journal.release(lease).await.unwrap();
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn whoever_only_looks_sees_which_journals_there_are_and_none_that_is_newer() {
+    let folder = folder_with_shop().await;
+    for name in ["lab.db", "lab.db.archived-1", "notes.txt", ".hidden.db"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    assert_eq!(
+        stores(folder.path()).unwrap(),
+        [store("lab"), store("shop")]
+    );
+    assert_eq!(stores(&folder.path().join("nowhere")).unwrap(), []);
+    let look = |id: &str| usage_of(folder.path(), &store(id), Timestamp::default(), By::Day);
+    assert_eq!(look("never"), Ok(None));
+    assert_eq!(look("lab"), Ok(Some(Vec::new())));
+    let raw = Connection::open(folder.path().join("shop.db")).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
+    drop(raw);
+    assert!(matches!(look("shop"), Err(Error::Newer { found: 99, .. })));
 }

@@ -5,6 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::event::Draft;
 use crate::runtime::Limits;
 use crate::runtime::bindings::CommitError;
+use crate::store::{Limit, Refusals};
 
 /// Bytes of an event's name, by the contract.
 const NAME_BYTES_MAX: usize = 256;
@@ -17,10 +18,11 @@ pub(super) struct Drafts {
 }
 
 impl Drafts {
-    /// Takes a draft, or refuses it and stays as it was.
+    /// Takes a draft, or refuses it, notes that if it was too much, and stays as it was.
     pub(super) fn commit(
         &mut self,
         limits: &Limits,
+        refusals: &mut Refusals,
         name: &str,
         args: &str,
     ) -> Result<(), CommitError> {
@@ -28,14 +30,15 @@ impl Drafts {
         let args = args.trim_matches([' ', '\t', '\r', '\n']);
         let bytes = self.bytes + name.len() + args.len();
         if self.drafts.len() >= limits.drafts_max {
-            let text = format!("a run may commit {} events", limits.drafts_max);
+            let (asked, max) = (self.drafts.len() + 1, limits.drafts_max);
+            refusals.note(Limit::Drafts, asked as u64, max as u64);
+            let text = format!("a run may commit {max} events");
             return Err(CommitError::TooMuch(text));
         }
         if bytes > limits.draft_bytes_max {
-            let text = format!(
-                "this would make {bytes} bytes; a run may commit {}",
-                limits.draft_bytes_max
-            );
+            let max = limits.draft_bytes_max;
+            refusals.note(Limit::DraftBytes, bytes as u64, max as u64);
+            let text = format!("this would make {bytes} bytes; a run may commit {max}");
             return Err(CommitError::TooMuch(text));
         }
         check_json(args)?;
@@ -140,7 +143,7 @@ mod tests {
 
     fn refusal(name: &str, args: &str) -> Option<CommitError> {
         Drafts::default()
-            .commit(&Limits::default(), name, args)
+            .commit(&Limits::default(), &mut Refusals::default(), name, args)
             .err()
     }
 
@@ -193,13 +196,16 @@ mod tests {
             draft_bytes_max: 20,
             ..Limits::default()
         };
-        let mut drafts = Drafts::default();
-        assert!(drafts.commit(&limits, "a", " 1 ").is_ok());
-        let large = drafts.commit(&limits, "b", &"2".repeat(18));
+        let (mut drafts, mut refusals) = (Drafts::default(), Refusals::default());
+        let mut commit = |name: &str, args: &str| drafts.commit(&limits, &mut refusals, name, args);
+        assert!(commit("a", " 1 ").is_ok());
+        let large = commit("b", &"2".repeat(18));
         assert!(matches!(large, Err(CommitError::TooMuch(_))));
-        assert!(drafts.commit(&limits, "c", &"3".repeat(17)).is_ok());
-        let third = drafts.commit(&limits, "d", "4");
+        assert!(commit("c", &"3".repeat(17)).is_ok());
+        let third = commit("d", "4");
         assert!(matches!(third, Err(CommitError::TooMuch(_))));
+        let noted: Vec<_> = refusals.iter().map(|it| (it.limit, it.asked)).collect();
+        assert_eq!(noted, [(Limit::DraftBytes, 21), (Limit::Drafts, 3)]);
         let kept: Vec<_> = drafts.into_vec();
         assert_eq!(kept.len(), 2);
         assert_eq!((&*kept[0].name, &*kept[0].args), ("a", "1"));

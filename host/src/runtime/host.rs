@@ -9,7 +9,7 @@ use wasmtime::{StoreContextMut, Trap};
 
 use crate::runtime::Level;
 use crate::runtime::bindings::{CommitError, Entry, KvError};
-use crate::runtime::kv::{self, KvSource};
+use crate::runtime::kv::{self, KvSource, Unknown};
 use crate::runtime::log::LINE_BYTES_MAX;
 use crate::runtime::state::State;
 use crate::store::Mode;
@@ -22,6 +22,8 @@ pub(super) const BYTE_FUEL: u64 = 1;
 const JSON_BYTE_FUEL: u64 = 4;
 /// Fuel for a question to the journal: a way to another thread and back, and a look into a B-tree.
 const READ_FUEL: u64 = 20_000;
+/// Fuel for each further look into the B-tree with the same question.
+const LOOK_FUEL: u64 = 2_000;
 
 type Context<'a> = StoreContextMut<'a, State>;
 
@@ -42,10 +44,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         Box::new(async move { Ok((get(context, &key).await?,)) })
     })?;
     kv.func_wrap_async("put", |context, (key, value): (String, Vec<u8>)| {
-        Box::new(async move { Ok((write(context, &key, Some(value)).await?,)) })
+        Box::new(async move { Ok((put(context, &key, value).await?,)) })
     })?;
     kv.func_wrap_async("delete", |context, (key,): (String,)| {
-        Box::new(async move { Ok((write(context, &key, None).await?,)) })
+        Box::new(async move { Ok((delete(context, &key).await?,)) })
     })?;
     kv.func_wrap_async(
         "list",
@@ -65,12 +67,14 @@ async fn commit(
     name: &str,
     args: &str,
 ) -> wasmtime::Result<Result<(), CommitError>> {
-    let copied = bytes_fuel(name.len() + args.len());
+    let copied = carry(&mut context, name.len() + args.len());
     charge(&mut context, copied + JSON_BYTE_FUEL * args.len() as u64).await?;
     let (session, limits) = context.data_mut().session()?;
     Ok(match session.mode {
         Mode::Projecting => Err(CommitError::Projecting),
-        Mode::Reacting => session.drafts.commit(limits, name, args),
+        Mode::Reacting => session
+            .drafts
+            .commit(limits, &mut session.refusals, name, args),
     })
 }
 
@@ -83,27 +87,61 @@ async fn head(mut context: Context<'_>) -> wasmtime::Result<u64> {
 async fn log(mut context: Context<'_>, level: Level, text: String) -> wasmtime::Result<()> {
     // Past the part that is kept, only the copy is to be paid.
     let kept = text.len().min(LINE_BYTES_MAX);
-    charge(&mut context, bytes_fuel(text.len() + 8 * kept)).await?;
+    let copied = carry(&mut context, text.len());
+    charge(&mut context, copied + bytes_fuel(8 * kept)).await?;
     context.data().log.write(level, &text);
     Ok(())
 }
 
-async fn write(
+async fn put(
     mut context: Context<'_>,
     key: &str,
-    value: Option<Vec<u8>>,
+    value: Vec<u8>,
 ) -> wasmtime::Result<Result<(), KvError>> {
-    let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
-    charge(&mut context, bytes_fuel(bytes)).await?;
+    let copied = carry(&mut context, key.len() + value.len());
+    charge(&mut context, copied).await?;
+    let meter = Arc::clone(&context.data().meter);
+    loop {
+        let (session, limits) = context.data_mut().session()?;
+        let Some(unknown) = session.writes.unknown(limits, key, value.len()) else {
+            let refusals = &mut session.refusals;
+            return Ok(session.writes.write(limits, refusals, key, Some(value)));
+        };
+        let source = Arc::clone(&session.kv);
+        let learned = match unknown {
+            Unknown::Totals => {
+                pay(&mut context, READ_FUEL).await?;
+                let totals = meter.waiting(source.totals()).await;
+                let (session, _) = context.data_mut().session()?;
+                totals.map(|totals| session.writes.learn_totals(totals))
+            }
+            Unknown::Sizes(keys) => {
+                pay(&mut context, READ_FUEL + LOOK_FUEL * keys.len() as u64).await?;
+                let sizes = meter.waiting(source.sizes(&keys)).await;
+                let (session, _) = context.data_mut().session()?;
+                sizes.map(|sizes| session.writes.learn_sizes(keys, sizes))
+            }
+        };
+        if let Err(error) = learned {
+            return Ok(Err(KvError::Unavailable(error)));
+        }
+    }
+}
+
+async fn delete(mut context: Context<'_>, key: &str) -> wasmtime::Result<Result<(), KvError>> {
+    let copied = carry(&mut context, key.len());
+    charge(&mut context, copied).await?;
     let (session, limits) = context.data_mut().session()?;
-    Ok(session.writes.write(limits, key, value))
+    let refusals = &mut session.refusals;
+    Ok(session.writes.write(limits, refusals, key, None))
 }
 
 async fn get(
     mut context: Context<'_>,
     key: &str,
 ) -> wasmtime::Result<Result<Option<Vec<u8>>, KvError>> {
-    charge(&mut context, READ_FUEL + bytes_fuel(key.len())).await?;
+    let copied = carry(&mut context, key.len());
+    charge(&mut context, READ_FUEL + copied).await?;
     if let Err(refusal) = kv::check_key(key) {
         return Ok(Err(refusal));
     }
@@ -118,7 +156,8 @@ async fn get(
         }
     };
     if let Ok(Some(value)) = &value {
-        pay(&mut context, bytes_fuel(value.len())).await?;
+        let copied = carry(&mut context, value.len());
+        pay(&mut context, copied).await?;
     }
     Ok(value)
 }
@@ -129,7 +168,8 @@ async fn list(
     mut after: Option<String>,
     limit: u32,
 ) -> wasmtime::Result<Result<Vec<Entry>, KvError>> {
-    charge(&mut context, bytes_fuel(prefix.len())).await?;
+    let copied = carry(&mut context, prefix.len());
+    charge(&mut context, copied).await?;
     if prefix.len() > kv::KEY_BYTES_MAX {
         return Ok(kv::check_key(prefix).map(|()| Vec::new()));
     }
@@ -148,7 +188,8 @@ async fn list(
             .iter()
             .map(|(key, value)| key.len() + value.len())
             .sum();
-        pay(&mut context, bytes_fuel(page_bytes)).await?;
+        let copied = carry(&mut context, page_bytes);
+        pay(&mut context, copied).await?;
         let last = page.last().map(|(key, _)| key.clone());
         let (session, _) = context.data_mut().session()?;
         let mut entries = session.writes.merge(prefix, after.as_deref(), page);
@@ -182,6 +223,13 @@ async fn pay(context: &mut Context<'_>, fuel: u64) -> wasmtime::Result<()> {
         meter.yield_now().await;
     }
     Ok(())
+}
+
+/// Counts bytes that go from the guest to the host or back; answers what the copy costs.
+fn carry(context: &mut Context<'_>, bytes: usize) -> u64 {
+    let carried = &mut context.data_mut().host_bytes;
+    *carried = carried.saturating_add(bytes as u64);
+    bytes_fuel(bytes)
 }
 
 fn bytes_fuel(bytes: usize) -> u64 {

@@ -1,4 +1,7 @@
-//! A plugin's kv as a run sees it: the caller's map as of the run's start, under the run's own writes.
+//! A plugin's kv as a run sees it: the caller's map as of the run's start, under the run's own writes, which stay within
+//! what a run may write and the plugin may keep.
+
+mod room;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -8,7 +11,8 @@ use futures_util::future::BoxFuture;
 
 use crate::runtime::Limits;
 use crate::runtime::bindings::{Entry, KvError};
-use crate::store::KvWrite;
+use crate::store::{KvTotals, KvWrite, Limit, Refusals};
+use room::Room;
 
 /// Bytes of a key, by the contract.
 pub(super) const KEY_BYTES_MAX: usize = 512;
@@ -37,6 +41,13 @@ pub trait KvSource: Send + Sync {
         limit: usize,
         bytes_max: usize,
     ) -> BoxFuture<'a, Result<KvPage, String>>;
+
+    /// How much there is.
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>>;
+
+    /// Bytes of each of these entries, its key included; none for one that is not there.
+    fn sizes<'a>(&'a self, keys: &'a [Arc<str>])
+    -> BoxFuture<'a, Result<Vec<Option<u64>>, String>>;
 }
 
 /// What a run has written so far. The last write to a key wins.
@@ -44,6 +55,16 @@ pub trait KvSource: Send + Sync {
 pub(super) struct Overlay {
     writes: BTreeMap<Arc<str>, Option<Arc<[u8]>>>,
     bytes: usize,
+    room: Room,
+}
+
+/// What must be known before it can be decided whether the plugin may keep a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// How much there is: see [`Overlay::learn_totals`].
+    Totals,
+    /// How large these entries are: see [`Overlay::learn_sizes`].
+    Sizes(Vec<Arc<str>>),
 }
 
 impl Overlay {
@@ -53,29 +74,63 @@ impl Overlay {
         Some(write.as_ref().map(|value| value.to_vec()))
     }
 
-    /// Writes `key`, or refuses and stays as it was.
+    /// What has to be found out before `key` is set to a value of `value_bytes`. While the plugin keeps far less than it
+    /// may, that is its totals, once.
+    pub(super) fn unknown(
+        &self,
+        limits: &Limits,
+        key: &str,
+        value_bytes: usize,
+    ) -> Option<Unknown> {
+        let bytes = (key.len() + value_bytes) as u64;
+        self.room.unknown(limits, key, bytes)
+    }
+
+    /// Takes in how much there was at the run's start.
+    pub(super) fn learn_totals(&mut self, totals: KvTotals) {
+        self.room.learn_totals(totals);
+    }
+
+    /// Takes in how large entries were at the run's start.
+    pub(super) fn learn_sizes(&mut self, keys: Vec<Arc<str>>, sizes: Vec<Option<u64>>) {
+        self.room.learn_sizes(keys.into_iter().zip(sizes));
+    }
+
+    /// Writes `key`, or refuses, notes that, and stays as it was. A value is written once nothing is unknown.
     pub(super) fn write(
         &mut self,
         limits: &Limits,
+        refusals: &mut Refusals,
         key: &str,
         value: Option<Vec<u8>>,
     ) -> Result<(), KvError> {
         check_key(key)?;
         let value_bytes = value.as_ref().map_or(0, Vec::len);
         let bytes = self.bytes + key.len() + value_bytes;
-        let keys_full = self.writes.len() >= limits.kv_keys_max && !self.writes.contains_key(key);
-        let refusal = if value_bytes > VALUE_BYTES_MAX {
-            format!("the value has {value_bytes} bytes; at most {VALUE_BYTES_MAX} are allowed")
-        } else if bytes > limits.kv_bytes_max {
-            format!("a run may write {} bytes", limits.kv_bytes_max)
-        } else if keys_full {
-            format!("a run may write {} keys", limits.kv_keys_max)
-        } else {
-            self.bytes = bytes;
-            self.writes.insert(key.into(), value.map(Arc::from));
-            return Ok(());
+        let keys = self.writes.len() + usize::from(!self.writes.contains_key(key));
+        let mut refuse = |limit, asked: usize, max: usize, text: String| {
+            refusals.note(limit, asked as u64, max as u64);
+            Err(KvError::TooMuch(text))
         };
-        Err(KvError::TooMuch(refusal))
+        if value_bytes > VALUE_BYTES_MAX {
+            let text =
+                format!("the value has {value_bytes} bytes; at most {VALUE_BYTES_MAX} are allowed");
+            return refuse(Limit::KvValue, value_bytes, VALUE_BYTES_MAX, text);
+        }
+        if bytes > limits.kv_bytes_max {
+            let text = format!("a run may write {} bytes", limits.kv_bytes_max);
+            return refuse(Limit::KvBytesPerRun, bytes, limits.kv_bytes_max, text);
+        }
+        if keys > limits.kv_keys_max {
+            let text = format!("a run may write {} keys", limits.kv_keys_max);
+            return refuse(Limit::KvKeysPerRun, keys, limits.kv_keys_max, text);
+        }
+        let size = value.as_ref().map(|_| (key.len() + value_bytes) as u64);
+        let key = key.into();
+        self.room.take(limits, refusals, &key, size)?;
+        self.bytes = bytes;
+        self.writes.insert(key, value.map(Arc::from));
+        Ok(())
     }
 
     /// Lays the run's writes over a page that the source gave for `prefix` after `after`. The answer is complete up to
@@ -168,7 +223,8 @@ mod tests {
             let mut overlay = Overlay::default();
             let mut expected = base.clone();
             for (key, value) in writes {
-                overlay.write(&Limits::default(), &key, value.clone()).expect("within the limits");
+                overlay.learn_totals(KvTotals::default());
+                overlay.write(&Limits::default(), &mut Refusals::default(), &key, value.clone()).expect("within the limits");
                 match value {
                     Some(value) => expected.insert(key, value),
                     None => expected.remove(&key),
@@ -213,32 +269,32 @@ mod tests {
             ..Limits::default()
         };
         let mut overlay = Overlay::default();
+        overlay.learn_totals(KvTotals::default());
+        let mut refusals = Refusals::default();
+        let mut write = |key: &str, value: Option<usize>| {
+            overlay.write(&limits, &mut refusals, key, value.map(|size| vec![0; size]))
+        };
         let refused = |result| matches!(result, Err(KvError::TooMuch(_)));
-        assert!(refused(overlay.write(
-            &limits,
-            "a",
-            Some(vec![0; VALUE_BYTES_MAX + 1])
-        )));
-        assert!(
-            overlay
-                .write(&limits, "a", Some(vec![0; VALUE_BYTES_MAX]))
-                .is_ok()
-        );
-        assert!(refused(overlay.write(
-            &limits,
-            "a",
-            Some(vec![0; VALUE_BYTES_MAX])
-        )));
-        assert!(overlay.write(&limits, "b", None).is_ok());
-        assert!(refused(overlay.write(&limits, "c", None)));
-        assert!(overlay.write(&limits, "a", None).is_ok());
+        assert!(refused(write("a", Some(VALUE_BYTES_MAX + 1))));
+        assert!(write("a", Some(VALUE_BYTES_MAX)).is_ok());
+        assert!(refused(write("a", Some(VALUE_BYTES_MAX))));
+        assert!(write("b", None).is_ok());
+        assert!(refused(write("c", None)));
+        assert!(write("a", None).is_ok());
         let key = "k".repeat(KEY_BYTES_MAX + 1);
         for key in ["", &key] {
-            assert!(matches!(
-                overlay.write(&limits, key, None),
-                Err(KvError::BadKey(_))
-            ));
+            assert!(matches!(write(key, None), Err(KvError::BadKey(_))));
         }
         assert_eq!(overlay.into_writes().len(), 2);
+        let noted: Vec<_> = refusals.iter().map(|it| (it.limit, it.asked)).collect();
+        let value = VALUE_BYTES_MAX as u64;
+        assert_eq!(
+            noted,
+            [
+                (Limit::KvValue, value + 1),
+                (Limit::KvBytesPerRun, 2 * value + 2),
+                (Limit::KvKeysPerRun, 3)
+            ]
+        );
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+use crate::store::{Limit, Refusals};
+
 /// Some hundred times what the largest interpreter takes to start, so that only a busy machine could come near.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,6 +47,10 @@ pub struct Limits {
     pub kv_keys_max: usize,
     /// Bytes of keys and values put, repeats included, by the contract.
     pub kv_bytes_max: usize,
+    /// Entries of the plugin's kv in the store, with those that the run adds.
+    pub kv_entries_max: u64,
+    /// Bytes of their keys and values.
+    pub kv_total_bytes_max: u64,
     /// Bytes of log lines, by the contract.
     pub log_bytes_max: usize,
 }
@@ -65,6 +71,8 @@ impl Default for Limits {
             draft_bytes_max: 700_000,
             kv_keys_max: 1_000,
             kv_bytes_max: 4 << 20,
+            kv_entries_max: 100_000,
+            kv_total_bytes_max: 256 << 20,
             log_bytes_max: 64 << 10,
         }
     }
@@ -88,7 +96,7 @@ pub(super) struct Limiter {
     limits: Limits,
     memory_bytes: usize,
     table_elements: usize,
-    refused: bool,
+    refusals: Refusals,
 }
 
 impl Limiter {
@@ -97,7 +105,7 @@ impl Limiter {
             limits,
             memory_bytes: 0,
             table_elements: 0,
-            refused: false,
+            refusals: Refusals::default(),
         }
     }
 
@@ -106,9 +114,9 @@ impl Limiter {
         self.memory_bytes
     }
 
-    /// Whether the guest was ever denied memory or table elements.
-    pub(super) fn refused(&self) -> bool {
-        self.refused
+    /// What the guest was denied of memory and table elements.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -116,23 +124,23 @@ impl Limiter {
     }
 }
 
-/// Takes the growth from `current` to `desired` into `total` if that stays within `total_max`. What goes past its own
-/// `maximum` fails by itself and is not counted.
+/// Takes the growth from `current` to `desired` into `total` if that stays within `total_max`; else answers what there
+/// would have been. What goes past its own `maximum` fails by itself and is not counted.
 fn admit(
     total: &mut usize,
     total_max: usize,
     (current, desired): (usize, usize),
     maximum: Option<usize>,
-) -> bool {
+) -> Result<(), u64> {
     if maximum.is_some_and(|maximum| desired > maximum) {
-        return true;
+        return Ok(());
     }
     let grown = total.saturating_add(desired.saturating_sub(current));
-    let fits = grown <= total_max;
-    if fits {
-        *total = grown;
+    if grown > total_max {
+        return Err(grown as u64);
     }
-    fits
+    *total = grown;
+    Ok(())
 }
 
 impl ResourceLimiter for Limiter {
@@ -144,9 +152,11 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let total_max = self.limits.memory_bytes_max;
         let growth = (current, desired);
-        let fits = admit(&mut self.memory_bytes, total_max, growth, maximum);
-        self.refused |= !fits;
-        Ok(fits)
+        let admitted = admit(&mut self.memory_bytes, total_max, growth, maximum);
+        if let Err(asked) = admitted {
+            self.refusals.note(Limit::Memory, asked, total_max as u64);
+        }
+        Ok(admitted.is_ok())
     }
 
     fn table_growing(
@@ -157,9 +167,12 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let total_max = self.limits.table_elements_max;
         let growth = (current, desired);
-        let fits = admit(&mut self.table_elements, total_max, growth, maximum);
-        self.refused |= !fits;
-        Ok(fits)
+        let admitted = admit(&mut self.table_elements, total_max, growth, maximum);
+        if let Err(asked) = admitted {
+            self.refusals
+                .note(Limit::TableElements, asked, total_max as u64);
+        }
+        Ok(admitted.is_ok())
     }
 
     fn instances(&self) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::runtime::Level;
+use crate::store::{Limit, Refusal};
 
 /// Bytes of one line, by the contract, before escapes.
 pub(super) const LINE_BYTES_MAX: usize = 4 << 10;
@@ -20,8 +21,10 @@ pub trait LogSink: Send + Sync {
 /// one thread at a time, so their order never matters.
 pub(super) struct RunLog {
     sink: Option<Arc<dyn LogSink>>,
+    bytes_max: usize,
     bytes_left: AtomicUsize,
     dropped: AtomicU64,
+    bytes_dropped: AtomicU64,
 }
 
 impl RunLog {
@@ -29,8 +32,10 @@ impl RunLog {
     pub(super) fn new(sink: Option<Arc<dyn LogSink>>, bytes_max: usize) -> Self {
         Self {
             sink,
+            bytes_max,
             bytes_left: AtomicUsize::new(bytes_max),
             dropped: AtomicU64::new(0),
+            bytes_dropped: AtomicU64::new(0),
         }
     }
 
@@ -42,6 +47,8 @@ impl RunLog {
         let bytes = text.len().clamp(1, LINE_BYTES_MAX);
         if bytes > left {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.bytes_dropped
+                .fetch_add(bytes as u64, Ordering::Relaxed);
             return;
         }
         self.bytes_left.store(left - bytes, Ordering::Relaxed);
@@ -51,6 +58,19 @@ impl RunLog {
     /// Lines that found no room.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The same as a refusal, if there were any.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let times = self.dropped();
+        let left = self.bytes_left.load(Ordering::Relaxed);
+        let written = self.bytes_max.saturating_sub(left) as u64;
+        (times > 0).then(|| Refusal {
+            limit: Limit::LogBytes,
+            asked: written + self.bytes_dropped.load(Ordering::Relaxed),
+            max: self.bytes_max as u64,
+            times: u32::try_from(times).unwrap_or(u32::MAX),
+        })
     }
 }
 

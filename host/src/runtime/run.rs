@@ -24,7 +24,7 @@ use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::state::{Session, State};
 use crate::runtime::turns::{Payer, Seat};
 use crate::runtime::{Limits, Plugin};
-use crate::store::{Ending, Mode, RunOutcome, RunRequest, Usage};
+use crate::store::{Ending, Limit, Mode, Refusals, RunOutcome, RunRequest, Usage};
 
 /// Bytes of a guest's own reason for a failure, by the contract.
 const FAILURE_BYTES_MAX: usize = 4 << 10;
@@ -100,12 +100,18 @@ impl Plugin {
             wall: started.elapsed(),
             memory_peak_bytes: state.memory_bytes(),
             host_calls: state.host_calls,
+            host_bytes: state.host_bytes,
             log_lines_dropped: 0,
+            refusals: state.refusals(),
         };
+        note_end(&mut usage, &called, state.limits());
         let log = Arc::clone(&state.log);
         let (ending, outcome) = outcome(called, state);
         // Only now: with the state, the guest's streams are dropped, and say what they still hold.
         usage.log_lines_dropped = log.dropped();
+        if let Some(refusal) = log.refusal() {
+            usage.refusals.add(refusal);
+        }
         RunReport {
             outcome,
             ending,
@@ -124,6 +130,7 @@ fn state(call: Call, meter: Arc<Meter>) -> State {
         drafts: Drafts::default(),
         writes: Overlay::default(),
         kv: call.kv,
+        refusals: Refusals::default(),
     };
     State::new(call.limits, meter, Some(session), log, request.now, &seed)
 }
@@ -282,6 +289,32 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     one_line(text.unwrap_or("without a message"), ERROR_BYTES_MAX)
+}
+
+/// Notes the limit that ended a run, if one did.
+fn note_end<T>(usage: &mut Usage, called: &Called<T>, limits: &Limits) {
+    let ending = match called {
+        Called::Returned(_) => return,
+        Called::Failed { ending, .. } => *ending,
+    };
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match ending {
+        Ending::OutOfFuel => {
+            let max = limits.fuel_per_run;
+            usage.refusals.note(Limit::Fuel, max.saturating_add(1), max);
+        }
+        Ending::TimedOut => {
+            let max = millis(limits.run_timeout);
+            let asked = millis(usage.wall).max(max);
+            usage.refusals.note(Limit::WallTime, asked, max);
+        }
+        Ending::Finished
+        | Ending::Retry
+        | Ending::Reject
+        | Ending::OutOfMemory
+        | Ending::Trapped
+        | Ending::HostPanicked => {}
+    }
 }
 
 /// What a call means for the machine. Only a guest that returned ok has effects.

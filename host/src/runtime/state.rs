@@ -14,7 +14,7 @@ use crate::runtime::limits::{Limiter, Limits};
 use crate::runtime::log::RunLog;
 use crate::runtime::meter::Meter;
 use crate::runtime::wasi::{Chance, VirtualClock};
-use crate::store::Mode;
+use crate::store::{Mode, Refusals};
 use crate::time::Timestamp;
 
 /// The data of one wasmtime store.
@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) log: Arc<RunLog>,
     pub(super) meter: Arc<Meter>,
     pub(super) host_calls: u64,
+    /// Bytes that they carried.
+    pub(super) host_bytes: u64,
     pub(super) clock: Arc<VirtualClock>,
     pub(super) chance: Chance,
     /// Made when a guest first asks for WASI; most never do.
@@ -39,6 +41,8 @@ pub(super) struct Session {
     pub(super) drafts: Drafts,
     pub(super) writes: Overlay,
     pub(super) kv: Arc<dyn KvSource>,
+    /// What its functions refused.
+    pub(super) refusals: Refusals,
 }
 
 impl State {
@@ -58,6 +62,7 @@ impl State {
             log: Arc::new(log),
             meter,
             host_calls: 0,
+            host_bytes: 0,
             clock: Arc::new(VirtualClock::new(now)),
             chance: Chance::new(seed),
             wasi: None,
@@ -80,7 +85,17 @@ impl State {
 
     /// Whether the guest was ever denied memory.
     pub(super) fn memory_refused(&self) -> bool {
-        self.limiter.refused()
+        !self.limiter.refusals().is_empty()
+    }
+
+    /// All that the guest was refused and went on.
+    pub(super) fn refusals(&self) -> Refusals {
+        let session = self.session.as_ref();
+        let mut refusals = session.map(|it| it.refusals.clone()).unwrap_or_default();
+        for refusal in self.limiter.refusals().iter() {
+            refusals.add(*refusal);
+        }
+        refusals
     }
 
     /// The run, or an error that ends a `describe` which reaches for a store.

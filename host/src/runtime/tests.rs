@@ -6,6 +6,7 @@ mod crowds;
 mod effects;
 mod fuel;
 mod loading;
+mod refusals;
 mod side_by_side;
 mod virtual_wasi;
 
@@ -25,7 +26,7 @@ use crate::runtime::{
     RunReport,
 };
 use crate::stamp::{RunId, Stamp, Trigger};
-use crate::store::{Mode, RunRequest, RunToken};
+use crate::store::{KvTotals, Mode, RunRequest, RunToken};
 use crate::time::Timestamp;
 
 /// One for all tests, as one is for all stores.
@@ -178,6 +179,29 @@ impl KvSource for Map {
         let page = wanted.take(limit).collect();
         async { Ok(page) }.boxed()
     }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        let entries = self.0.iter();
+        let totals = KvTotals {
+            entries: self.0.len() as u64,
+            bytes: entries
+                .map(|(key, value)| (key.len() + value.len()) as u64)
+                .sum(),
+        };
+        async move { Ok(totals) }.boxed()
+    }
+
+    fn sizes<'a>(
+        &'a self,
+        keys: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
+        let size = |key: &Arc<str>| {
+            let value = self.0.get(&**key)?;
+            Some((key.len() + value.len()) as u64)
+        };
+        let sizes = keys.iter().map(size).collect();
+        async { Ok(sizes) }.boxed()
+    }
 }
 
 /// A kv that never answers.
@@ -195,6 +219,14 @@ impl KvSource for Silent {
         _: usize,
         _: usize,
     ) -> BoxFuture<'a, Result<KvPage, String>> {
+        pending().boxed()
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        pending().boxed()
+    }
+
+    fn sizes<'a>(&'a self, _: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
         pending().boxed()
     }
 }

@@ -1,13 +1,31 @@
 //! Who may run by their rations, and what that costs. A run's whole budget is charged before it begins, and what it did
 //! not use is given back at its end. After a crash, a run that may have been cut off is charged in full.
 
+use crate::id::PluginName;
 use crate::store::machine::StoreState;
 use crate::store::ration::FuelGrant;
 use crate::store::sabotage::Sabotage;
-use crate::store::{Commit, RunEnd, RunOutcome};
+use crate::store::{Commit, Provision, RunEnd, RunOutcome};
 use crate::time::Timestamp;
 
 impl StoreState {
+    /// What runs wait for at the moment: whose ration is short of it, which is the store's own if it is no plugin's.
+    pub fn deferrals(&self) -> impl Iterator<Item = (Option<&PluginName>, Provision)> {
+        let of_plugins = self.subscriptions.iter().filter_map(|subscription| {
+            let deferred = subscription.deferred?;
+            Some((Some(&subscription.settings.plugin), deferred.provision))
+        });
+        let of_store = self.deferred.iter().map(|it| (None, it.provision));
+        of_store.chain(of_plugins)
+    }
+
+    /// The plugins whose breakers are open: each rests after many failures in a row.
+    pub fn open_breakers(&self) -> impl Iterator<Item = &PluginName> {
+        let open = self.subscriptions.iter();
+        open.filter(|subscription| subscription.breaker.open_until().is_some())
+            .map(|subscription| &subscription.settings.plugin)
+    }
+
     /// What was put off is looked at anew.
     pub(super) fn forget_deferrals(&mut self, now: Timestamp) {
         self.deferred = None;

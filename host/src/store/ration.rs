@@ -35,7 +35,7 @@ pub struct RationSettings {
 }
 
 /// One of the things that a ration limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provision {
     /// Fuel of runs.
@@ -44,6 +44,20 @@ pub enum Provision {
     Runs,
     /// Events committed.
     Commits,
+}
+
+impl Provision {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Fuel, Self::Runs, Self::Commits];
+
+    /// A word for labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fuel => "fuel",
+            Self::Runs => "runs",
+            Self::Commits => "commits",
+        }
+    }
 }
 
 /// What is left of a ration, as it is kept. None is without limit.

@@ -234,12 +234,17 @@ impl StoreState {
     fn note_usage(&mut self, trial: &Trial, end: &RunEnd, now: Timestamp) {
         self.staging
             .write_by(now + self.settings.timing.flush_delay);
+        let drafts = match &end.outcome {
+            RunOutcome::Finished { drafts, .. } => drafts.len(),
+            RunOutcome::Retry { .. } | RunOutcome::Reject { .. } => 0,
+        };
         self.staging.next.usage.push(UsageRecord {
             run: trial.stamp.run.clone(),
             attempt: trial.attempt,
             at: now,
             ending: end.ending,
-            usage: end.usage,
+            usage: end.usage.clone(),
+            drafts: u32::try_from(drafts).unwrap_or(u32::MAX),
         });
     }
 

@@ -1,11 +1,13 @@
 //! What runs used, in plain numbers: the store's rations are charged with them, and the journal keeps them for whoever pays
 //! or plans.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::stamp::RunId;
+use crate::store::refusal::{Limit, Refusals};
 use crate::time::Timestamp;
 
 /// What ended a run.
@@ -31,7 +33,7 @@ pub enum Ending {
 }
 
 /// What a run used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Fuel, that for the host's work included: the same for the same call, on every machine and at every load. All that it
     /// had if it ran out of fuel. A guest that breaks a rule of WebAssembly in the middle of a function, or whose time
@@ -44,8 +46,12 @@ pub struct Usage {
     pub memory_peak_bytes: usize,
     /// Calls of `store`, `kv` and `log`.
     pub host_calls: u64,
+    /// Bytes that these calls carried between guest and host.
+    pub host_bytes: u64,
     /// Log lines that found no room.
     pub log_lines_dropped: u64,
+    /// The limits that it came up against.
+    pub refusals: Refusals,
 }
 
 /// One run and what it used. The journal adds it up.
@@ -61,9 +67,105 @@ pub struct UsageRecord {
     pub ending: Ending,
     /// What it used.
     pub usage: Usage,
+    /// Events that it committed, also those that turned out to be in the log already.
+    pub drafts: u32,
+}
+
+/// What several runs used together. Nothing overflows: what would is as much as a number holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageTotals {
+    /// Runs, failed ones included.
+    pub runs: u64,
+    /// Those of them that did not return ok.
+    pub failed: u64,
+    /// Fuel.
+    pub fuel: u64,
+    /// Microseconds from the starts of the instances to their ends.
+    pub wall_us: u64,
+    /// The most bytes of linear memory that one of them had.
+    pub memory_peak_bytes: u64,
+    /// Calls of `store`, `kv` and `log`.
+    pub host_calls: u64,
+    /// Bytes that these calls carried.
+    pub host_bytes: u64,
+    /// Events that they committed.
+    pub drafts: u64,
+    /// How often each limit refused them something.
+    pub refusals: BTreeMap<Limit, u64>,
+}
+
+/// What a plugin keeps in its kv of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KvTotals {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+impl UsageTotals {
+    /// What one run used.
+    pub fn of(record: &UsageRecord) -> Self {
+        let usage = &record.usage;
+        let refusals = usage.refusals.iter();
+        Self {
+            runs: 1,
+            failed: u64::from(record.ending != Ending::Finished),
+            fuel: usage.fuel,
+            wall_us: u64::try_from(usage.wall.as_micros()).unwrap_or(u64::MAX),
+            memory_peak_bytes: usage.memory_peak_bytes as u64,
+            host_calls: usage.host_calls,
+            host_bytes: usage.host_bytes,
+            drafts: record.drafts.into(),
+            refusals: refusals.map(|it| (it.limit, it.times.into())).collect(),
+        }
+    }
+
+    /// Adds what others used.
+    pub fn add(&mut self, others: &Self) {
+        let Self {
+            runs,
+            failed,
+            fuel,
+            wall_us,
+            memory_peak_bytes,
+            host_calls,
+            host_bytes,
+            drafts,
+            refusals,
+        } = self;
+        for (sum, more) in [
+            (runs, others.runs),
+            (failed, others.failed),
+            (fuel, others.fuel),
+            (wall_us, others.wall_us),
+            (host_calls, others.host_calls),
+            (host_bytes, others.host_bytes),
+            (drafts, others.drafts),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        *memory_peak_bytes = others.memory_peak_bytes.max(*memory_peak_bytes);
+        for (limit, times) in &others.refusals {
+            let sum = refusals.entry(*limit).or_default();
+            *sum = sum.saturating_add(*times);
+        }
+    }
 }
 
 impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 8] = [
+        Self::Finished,
+        Self::Retry,
+        Self::Reject,
+        Self::OutOfFuel,
+        Self::TimedOut,
+        Self::OutOfMemory,
+        Self::Trapped,
+        Self::HostPanicked,
+    ];
+
     /// A word for labels.
     pub fn as_str(self) -> &'static str {
         match self {

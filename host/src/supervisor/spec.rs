@@ -185,6 +185,8 @@ fn worker(store: &StoreConfig, config: &PluginConfig, stocked: Arc<Stocked>) -> 
         host_call_bytes_max: bytes(quota.host_call_size),
         drafts_max: quota.drafts_per_run as usize,
         draft_bytes_max: bytes(quota.draft_size_per_run),
+        kv_entries_max: quota.kv_entries,
+        kv_total_bytes_max: quota.kv_size,
         log_bytes_max: bytes(quota.log_size_per_run),
         ..Limits::default()
     };

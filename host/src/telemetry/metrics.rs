@@ -8,6 +8,13 @@
 //! | `qm_runs_total` | `plugin`, `version`, `sha256`, `outcome` | runs that ended: `finished`, `retry`, `reject`. `sha256` has the first 12 digits. The last 8 versions of a plugin that ran are there |
 //! | `qm_run_seconds` | `plugin` | how long they took, as a histogram |
 //! | `qm_fuel_total` | `plugin` | fuel that they used |
+//! | `qm_run_endings_total` | `plugin`, `ending` | what ended them: `finished`, `retry`, `reject`, `out-of-fuel`, `timed-out`, `out-of-memory`, `trapped`, `host-panicked` |
+//! | `qm_memory_peak_bytes` | `plugin` | linear memory that they had at the end, as a histogram |
+//! | `qm_host_calls_total` | `plugin` | calls of the host's functions that they made |
+//! | `qm_host_bytes_total` | `plugin` | bytes that these calls carried |
+//! | `qm_refusals_total` | `plugin`, `limit` | how often a limit refused a run something: `memory`, `table-elements`, `fuel`, `wall-time`, `drafts`, `draft-bytes`, `kv-value`, `kv-keys-per-run`, `kv-bytes-per-run`, `kv-entries`, `kv-size`, `log-bytes` |
+//! | `qm_deferrals_total` | `provision`, `of` | how often the runs of a store, or of a plugin in it, began to wait for a ration: of `fuel`, `runs` or `commits` |
+//! | `qm_breaker_openings_total` | `plugin` | how often a plugin began to rest in a store, because its runs failed again and again |
 //! | `qm_dead_letters_total` | `plugin` | triggers given up |
 //! | `qm_commits_total` | | transactions written to journals |
 //! | `qm_pushes_total` | `outcome` | pushes answered: `accepted`, `server-ahead`, `backend-id-mismatch`, `unknown` |
@@ -27,6 +34,7 @@
 //! `prometheus-client` keeps and renders them, in the OpenMetrics format, which every Prometheus reads.
 
 mod config;
+mod ledger;
 mod plugins;
 mod sync;
 
@@ -38,7 +46,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::store::PushAnswer;
+use crate::store::{Provision, PushAnswer};
 use config::ConfigFamilies;
 use plugins::Plugins;
 use sync::SyncFamilies;
@@ -55,6 +63,7 @@ pub struct Metrics {
     commits: Counter,
     pushes: Family<PushLabel, Counter>,
     reconnects: Counter,
+    deferrals: Family<DeferralLabels, Counter>,
     sync: SyncFamilies,
     config: ConfigFamilies,
     plugins: Plugins,
@@ -96,6 +105,12 @@ struct PushLabel {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeferralLabels {
+    provision: &'static str,
+    of: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
@@ -109,6 +124,15 @@ impl Default for Metrics {
             pushes.get_or_create_owned(&PushLabel { outcome });
         }
         registry.register("qm_pushes", "Pushes, by answer", pushes.clone());
+        let deferrals = Family::<DeferralLabels, Counter>::default();
+        for labels in DeferralLabels::all() {
+            deferrals.get_or_create_owned(&labels);
+        }
+        registry.register(
+            "qm_deferrals",
+            "Waits for a ration, by what was short",
+            deferrals.clone(),
+        );
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -123,6 +147,7 @@ impl Default for Metrics {
                 "qm_reconnects",
                 "Connections opened after the first of a store",
             ),
+            deferrals,
             sync: SyncFamilies::new(&mut registry),
             config: ConfigFamilies::new(&mut registry),
             plugins: Plugins::new(&mut registry),
@@ -165,11 +190,32 @@ impl Metrics {
         self.reconnects.inc();
     }
 
+    /// Runs began to wait for a ration: a plugin's, or else their store's.
+    pub fn deferred(&self, provision: Provision, of_plugin: bool) {
+        let labels = DeferralLabels::new(provision, of_plugin);
+        self.deferrals.get_or_create(&labels).inc();
+    }
+
     /// Everything, as [`Self::CONTENT_TYPE`] says.
     pub fn render(&self) -> String {
         let mut page = String::new();
         text::encode(&mut page, &self.registry).expect("writing to a String does not fail");
         page
+    }
+}
+
+impl DeferralLabels {
+    fn new(provision: Provision, of_plugin: bool) -> Self {
+        let of = if of_plugin { "plugin" } else { "store" };
+        Self {
+            provision: provision.as_str(),
+            of,
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        let provisions = Provision::ALL.into_iter();
+        provisions.flat_map(|it| [true, false].map(|of_plugin| Self::new(it, of_plugin)))
     }
 }
 
@@ -239,10 +285,8 @@ impl Drop for StoreGauge {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::store::RunOutcome;
+    use crate::store::{Ending, Limit, RunOutcome, Usage};
 
     #[track_caller]
     pub(super) fn assert_lines(metrics: &Metrics, lines: &[&str]) {
@@ -278,11 +322,28 @@ mod tests {
     }
 
     #[test]
+    fn waits_are_counted_by_what_was_short_and_whose_it_was() {
+        let metrics = Metrics::default();
+        metrics.deferred(Provision::Fuel, false);
+        metrics.deferred(Provision::Fuel, false);
+        metrics.deferred(Provision::Commits, true);
+        assert_lines(
+            &metrics,
+            &[
+                "qm_deferrals_total{provision=\"fuel\",of=\"store\"} 2",
+                "qm_deferrals_total{provision=\"fuel\",of=\"plugin\"} 0",
+                "qm_deferrals_total{provision=\"commits\",of=\"plugin\"} 1",
+            ],
+        );
+    }
+
+    #[test]
     fn the_table_above_names_every_metric() {
         let metrics = Metrics::default();
         let plugin = "echo".parse().expect("a plugin name");
         let outcome = RunOutcome::Retry { error: "no".into() };
-        metrics.run_finished(&plugin, "1", "", &outcome, Duration::ZERO, 0);
+        metrics.run_finished(&plugin, "1", "", &outcome, Ending::Retry, &Usage::default());
+        metrics.refused(&plugin, Limit::Memory, 1);
         let text = metrics.render();
         let rendered = text.lines().filter_map(|line| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

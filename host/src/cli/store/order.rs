@@ -131,7 +131,7 @@ async fn order(
 }
 
 /// Adds the store that was probably meant.
-pub(super) async fn suggest(error: Error, store: &StoreId, client: &Client) -> Error {
+pub(in crate::cli) async fn suggest(error: Error, store: &StoreId, client: &Client) -> Error {
     if !error.is_unknown() {
         return error;
     }

@@ -13,12 +13,18 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::event::SeqNum;
+use crate::journal::JournalConfig;
+use crate::stamp::{RunId, Trigger};
+use crate::store::{Commit, Durability, Ending, Usage, UsageRecord};
+use crate::time::Timestamp;
 
 /// A hang is a failure.
 const SOON: Duration = Duration::from_secs(30);
 
 struct Server {
     path: PathBuf,
+    journal: Journal,
     _folder: TempDir,
     _tasks: JoinSet<()>,
 }
@@ -29,11 +35,15 @@ impl Server {
         let path = folder.path().join(SOCKET);
         // What a killed server leaves behind.
         drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        let config = JournalConfig::new(folder.path());
+        let journal = Journal::open(&config).expect("a folder");
         let orders = Orders {
             roster: watch::channel(Arc::default()).1,
             desk: Desk::deserted(),
             catalog: CatalogDesk::deserted(),
             control: Control::open(&folder.path().join("control.db")).expect("a file"),
+            journal: journal.clone(),
+            journals: folder.path().into(),
             clock: Clock::start(),
         };
         let listener = bind(&path).expect("it listens");
@@ -41,6 +51,7 @@ impl Server {
         tasks.spawn(serve(listener, orders, CancellationToken::new()));
         Self {
             path,
+            journal,
             _folder: folder,
             _tasks: tasks,
         }
@@ -133,6 +144,64 @@ async fn what_makes_no_sense_is_told() {
         code == 404 && answer["error"].to_string().contains("shop"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn what_was_used_is_told_of_one_store_or_of_all_that_have_a_journal() {
+    let server = Server::new();
+    let journal = &server.journal;
+    let shop = "shop".parse().expect("a store id");
+    let mut lease = journal
+        .claim(&shop, Durability::Normal)
+        .await
+        .expect("ours");
+    let commit = Commit {
+        usage: vec![UsageRecord {
+            run: RunId {
+                plugin: "echo".parse().expect("a plugin name"),
+                trigger: Trigger::Event(SeqNum::new(1)),
+            },
+            attempt: 1,
+            at: Timestamp::from_millis(3_600_000),
+            ending: Ending::Finished,
+            usage: Usage {
+                fuel: 7,
+                ..Usage::default()
+            },
+            drafts: 0,
+        }],
+        ..Commit::default()
+    };
+    let written = journal.commit(&mut lease, commit).await.expect("queued");
+    written.await.expect("written");
+    for path in ["/api/v1/usage", "/api/v1/stores/shop/usage"] {
+        let (code, answer) = server.get(&format!("{path}?since=0&by=hour")).await;
+        assert_eq!((code, &answer["problems"]), (200, &json!([])), "{answer}");
+        let row = &answer["usage"][0];
+        assert_eq!(
+            (&row["store"], &row["plugin"], &row["fuel"]),
+            (&json!("shop"), &json!("echo"), &json!(7))
+        );
+        assert_eq!(row["at"], "1970-01-01T01:00:00.000Z");
+    }
+    for (path, code, words) in [
+        (
+            "/api/v1/stores/shp/usage?since=0&by=hour",
+            404,
+            "no store shp",
+        ),
+        ("/api/v1/usage?since=0&by=week", 400, "week"),
+        ("/api/v1/usage?by=hour", 400, "since"),
+        ("/api/v1/usage?by=hour&since=0&until=1", 400, "until"),
+    ] {
+        let (status, answer) = server.get(path).await;
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(
+            status == code && error.contains(words),
+            "{path}: {status} {answer}"
+        );
+    }
+    journal.release(lease).await.expect("closed");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::event::Draft;
 use crate::store::Ending;
-use crate::store::{KvWrite, RunOutcome};
+use crate::store::{KvTotals, KvWrite, RunOutcome};
 
 /// Commits `v1.Echoed {"a":1}`.
 const COMMIT: &str =
@@ -137,6 +137,14 @@ impl KvSource for Broken {
         _: usize,
     ) -> BoxFuture<'a, Result<KvPage, String>> {
         panic!("a mistake of the host")
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        async { Err("the journal is gone".to_owned()) }.boxed()
+    }
+
+    fn sizes<'a>(&'a self, _: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
+        async { Err("the journal is gone".to_owned()) }.boxed()
     }
 }
 

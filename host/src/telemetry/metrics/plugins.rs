@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -15,8 +14,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Metrics;
+use super::ledger::{Ledger, Ledgers};
 use crate::id::PluginName;
-use crate::store::RunOutcome;
+use crate::store::{Ending, Limit, RunOutcome, Usage};
 
 /// The counters of all plugins.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ struct Families {
     seconds: Family<PluginLabel, Histogram, fn() -> Histogram>,
     fuel: Family<PluginLabel, Counter>,
     dead_letters: Family<PluginLabel, Counter>,
+    ledgers: Ledgers,
 }
 
 /// The counters of one plugin.
@@ -45,6 +46,7 @@ struct OfPlugin {
     seconds: Histogram,
     fuel: Counter,
     dead_letters: Counter,
+    ledger: Ledger,
     /// How often one of the versions was asked for: their only clock.
     runs: AtomicU64,
     /// A lock for the reason that the one above is there for.
@@ -72,8 +74,8 @@ struct RunLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PluginLabel {
-    plugin: Arc<str>,
+pub(super) struct PluginLabel {
+    pub(super) plugin: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,15 +105,15 @@ const SECONDS_BOUNDS: [f64; 10] = [
 ];
 
 impl Metrics {
-    /// A run of a version of a plugin ended after `wall`, having used `fuel`. `sha256` is the digest of its file.
+    /// A run of a version of a plugin ended. `sha256` is the digest of its file.
     pub fn run_finished(
         &self,
         plugin: &PluginName,
         version: &str,
         sha256: &str,
         outcome: &RunOutcome,
-        wall: Duration,
-        fuel: u64,
+        ending: Ending,
+        usage: &Usage,
     ) {
         let counters = self.plugins.of(plugin);
         let build = counters.build(&self.plugins.families, version, sha256);
@@ -120,8 +122,23 @@ impl Metrics {
             RunOutcome::Retry { .. } => build.retry.inc(),
             RunOutcome::Reject { .. } => build.reject.inc(),
         };
-        counters.seconds.observe(wall.as_secs_f64());
-        counters.fuel.inc_by(fuel);
+        counters.seconds.observe(usage.wall.as_secs_f64());
+        counters.fuel.inc_by(usage.fuel);
+        let ledgers = &self.plugins.families.ledgers;
+        counters
+            .ledger
+            .run_finished(ledgers, &counters.label.plugin, ending, usage);
+    }
+
+    /// A limit refused a run of a plugin something, so often.
+    pub fn refused(&self, plugin: &PluginName, limit: Limit, times: u32) {
+        let plugin = &self.plugins.of(plugin).label.plugin;
+        self.plugins.families.ledgers.refused(plugin, limit, times);
+    }
+
+    /// A plugin rests in a store, because its runs failed again and again.
+    pub fn breaker_opened(&self, plugin: &PluginName) {
+        self.plugins.of(plugin).ledger.breaker_opened();
     }
 
     /// A trigger was given up.
@@ -205,6 +222,7 @@ impl Families {
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS_BOUNDS)),
             fuel: Family::default(),
             dead_letters: Family::default(),
+            ledgers: Ledgers::new(registry),
         };
         registry.register("qm_runs", "Runs, by outcome", families.runs.clone());
         registry.register(
@@ -230,6 +248,7 @@ impl Families {
             seconds: self.seconds.get_or_create_owned(&label),
             fuel: self.fuel.get_or_create_owned(&label),
             dead_letters: self.dead_letters.get_or_create_owned(&label),
+            ledger: self.ledgers.of(&label),
             label,
             runs: AtomicU64::new(0),
             builds: RwLock::default(),
@@ -305,6 +324,8 @@ fn run_labels(plugin: &Arc<str>, version: &Arc<str>, sha256: &Arc<str>) -> [RunL
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::telemetry::metrics::tests::assert_lines;
 
@@ -312,6 +333,13 @@ mod tests {
 
     fn plugin(name: &str) -> PluginName {
         name.parse().expect("a plugin name")
+    }
+
+    fn used(fuel: u64) -> Usage {
+        Usage {
+            fuel,
+            ..Usage::default()
+        }
     }
 
     fn finished() -> RunOutcome {
@@ -325,7 +353,19 @@ mod tests {
     fn runs_are_counted_by_plugin_version_and_outcome() {
         let metrics = Metrics::default();
         let run = |version: &str, sha256: &str, outcome: &RunOutcome, wall, fuel| {
-            metrics.run_finished(&plugin("echo"), version, sha256, outcome, wall, fuel);
+            let usage = Usage {
+                wall,
+                fuel,
+                ..Usage::default()
+            };
+            metrics.run_finished(
+                &plugin("echo"),
+                version,
+                sha256,
+                outcome,
+                Ending::Finished,
+                &usage,
+            );
         };
         let retry = RunOutcome::Retry { error: "no".into() };
         run("1.0", DIGEST, &finished(), Duration::from_micros(100), 10);
@@ -365,7 +405,14 @@ mod tests {
         let run = |number: usize| {
             let (version, sha256) = (format!("v{number}"), format!("{number:064}"));
             let (echo, outcome) = (plugin("echo"), finished());
-            metrics.run_finished(&echo, &version, &sha256, &outcome, Duration::ZERO, 1);
+            metrics.run_finished(
+                &echo,
+                &version,
+                &sha256,
+                &outcome,
+                Ending::Finished,
+                &used(1),
+            );
         };
         for number in 0..500 {
             run(number);
@@ -397,7 +444,7 @@ mod tests {
         for number in 0..PLUGINS_MAX + 100 {
             let name = plugin(&format!("p{number}"));
             metrics.dead_letter(&name);
-            metrics.run_finished(&name, "1", DIGEST, &finished(), Duration::ZERO, 1);
+            metrics.run_finished(&name, "1", DIGEST, &finished(), Ending::Finished, &used(1));
         }
         metrics.dead_letter(&plugin("p0"));
         assert_lines(
