@@ -55,12 +55,12 @@ async fn main() -> Outcome<()> {
         const RUNS: u32 = 5_000;
         let started = cpu()?;
         for _ in 0..RUNS {
-            plugin.run(call("hello")?).await;
+            plugin.run(call(&plugin, "hello")?).await;
         }
         let each = (cpu()? - started) / RUNS;
         println!("round {round}: {each:?} of CPU for an instance and an event");
     }
-    println!("last: {:?}", plugin.run(call("hello")?).await);
+    println!("last: {:?}", plugin.run(call(&plugin, "hello")?).await);
     println!("after the runs: {} KiB resident", resident_kib()?);
     std::fs::remove_dir_all(&cache)?;
     Ok(())
@@ -72,7 +72,7 @@ fn message(text: &str) -> String {
 }
 
 /// A run on a user's chat message.
-fn call(text: &str) -> Outcome<Call> {
+fn call(plugin: &Plugin, text: &str) -> Outcome<Call> {
     let now = Timestamp::from_millis(1_700_000_000_123);
     let event = Event {
         seq: SeqNum::new(42),
@@ -100,6 +100,7 @@ fn call(text: &str) -> Outcome<Call> {
         store: "workspace-1".parse()?,
         request,
         config: "{}".into(),
+        grants: plugin.needs().clone(),
         limits: Limits::default(),
         weight: NonZeroU32::MIN,
         kv: Arc::new(Empty),

@@ -27,7 +27,7 @@ use crate::catalog::Stocked;
 use crate::id::{PluginName, StoreId};
 use crate::journal::{self, Journal};
 use crate::runtime::Limits;
-use crate::store::{Durability, Settings};
+use crate::store::{Durability, Grants, Settings};
 use crate::telemetry::{Metrics, StoreState};
 use crate::time::Timestamp;
 use handle::{Face, Mailbox, Message};
@@ -82,6 +82,8 @@ pub struct Worker {
     pub stocked: Arc<Stocked>,
     /// Its config there: JSON text.
     pub config: Arc<str>,
+    /// What it may do there.
+    pub grants: Arc<Grants>,
     /// What each run may use.
     pub limits: Limits,
     /// The store's share of the machine.
@@ -92,6 +94,7 @@ impl PartialEq for Worker {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.stocked, &other.stocked)
             && self.config == other.config
+            && self.grants == other.grants
             && self.limits == other.limits
             && self.weight == other.weight
     }

@@ -18,8 +18,8 @@ mod versions;
 
 pub use compile::Compiler;
 pub use desk::{
-    CatalogDesk, CatalogReport, Choice, OrderError, PinReport, PluginReport, Refused,
-    VersionReport, VersionState,
+    CatalogDesk, CatalogReport, Choice, NotGrantedReport, OrderError, PinReport, PluginReport,
+    Refused, VersionReport, VersionState,
 };
 pub use keeper::{Catalog, CatalogConfig};
 pub use shelf::{Absent, Shelf, Stocked};

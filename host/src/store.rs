@@ -7,6 +7,7 @@ mod charge;
 mod commit;
 mod effect;
 mod ending;
+mod grants;
 mod input;
 mod machine;
 mod outbox;
@@ -37,6 +38,7 @@ pub use commit::{
     SubscriptionRecord,
 };
 pub use effect::{Effect, Generation, PullKind, RequestId, RunRequest, RunToken, StopReason};
+pub use grants::Grants;
 pub use input::{Input, Mode, PushAnswer, RunEnd, RunOutcome};
 pub use machine::StoreState;
 pub use ration::{

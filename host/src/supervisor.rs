@@ -3,6 +3,7 @@
 
 mod beginning;
 mod desk;
+mod lacks;
 mod reload;
 mod roster;
 mod served;
@@ -34,6 +35,7 @@ use crate::http;
 use crate::id::StoreId;
 use crate::time::Timestamp;
 use desk::Order;
+use lacks::Lacks;
 use spec::Chosen;
 use trials::Trials;
 use wishes::Wished;
@@ -56,6 +58,8 @@ pub struct Supervisor {
     stores: BTreeMap<StoreId, Running>,
     /// Stores that a connection cannot even be tried for.
     unusable: BTreeMap<StoreId, Arc<str>>,
+    /// What plugins lack, as it was last told to the log.
+    lacks: Lacks,
     tasks: JoinSet<()>,
     ids: HashMap<Id, StoreId>,
     /// Stores that were told to stop and have not ended.
@@ -134,6 +138,7 @@ impl Supervisor {
             look_at: Timestamp::NEVER,
             stores: BTreeMap::new(),
             unusable: BTreeMap::new(),
+            lacks: Lacks::new(),
             tasks: JoinSet::new(),
             ids: HashMap::new(),
             leaving: BTreeSet::new(),
@@ -260,7 +265,7 @@ impl Supervisor {
         let id = &config.id;
         let chosen = spec::choose(config, shelf);
         let running = self.stores.get(id);
-        let same = running.is_some_and(|running| is_same(&running.chosen, &chosen));
+        let same = running.is_some_and(|running| spec::is_same(&running.chosen, &chosen));
         if self.leaving.contains(id) || (changed == Changed::Catalog && same) {
             return;
         }
@@ -339,17 +344,4 @@ impl Supervisor {
         let shelf = self.parts.shelf.borrow().clone();
         self.publish(&shelf);
     }
-}
-
-/// Whether both are the same versions of the same plugins.
-fn is_same(one: &[Chosen], other: &[Chosen]) -> bool {
-    let same = |((name, one), (other_name, other)): (&Chosen, &Chosen)| {
-        let same_version = match (one, other) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        name == other_name && same_version
-    };
-    one.len() == other.len() && one.iter().zip(other).all(same)
 }

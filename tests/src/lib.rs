@@ -12,6 +12,7 @@ pub mod command;
 pub mod components;
 pub mod differential;
 pub mod disk;
+pub mod grants;
 pub mod history;
 pub mod host;
 pub mod http;

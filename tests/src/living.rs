@@ -10,6 +10,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
 use crate::checker::verify;
+use crate::grants::{granted, granted_with};
 use crate::history::{CHAT, question};
 use crate::host::Host;
 use crate::raw::{RawClient, Refusal};
@@ -115,9 +116,9 @@ pub async fn run(plan: Plan) -> Result<Report> {
 
 impl Scene {
     async fn new(stores: &[String], seed: u64) -> Result<Self> {
-        let plugin = versions::PLUGIN;
         let mut host = Host::new(&format!(
-            "sync = \"embedded\"\nplugins = [{plugin:?}]\n{QUICK_TIMING}"
+            "sync = \"embedded\"\n{}\n{QUICK_TIMING}",
+            granted(&[versions::PLUGIN])
         ))?;
         host.keep_address();
         for store in stores {
@@ -198,7 +199,10 @@ impl Scene {
         let text = match self.random.u32(0..6) {
             0 => String::new(),
             1 => format!("quota = {{ fuel_per_run = \"{fuel}M\" }}\n"),
-            2 => format!("plugins.versioned = {{ config = {{ number = {fuel} }} }}\n"),
+            2 => {
+                let keys = format!("config = {{ number = {fuel} }}");
+                granted_with(versions::PLUGIN, &keys) + "\n"
+            }
             3 => "durability = \"full\"\n".to_owned(),
             4 => format!("[limits]\nconnections = {fuel}\n"),
             _ => return self.come_and_go(fuel).await,

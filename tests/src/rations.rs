@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
+use crate::grants::granted;
 use crate::history::{CHAT, question};
 use crate::host::Host;
 use crate::living::percentiles;
@@ -106,7 +107,7 @@ async fn start(quiet: &[String], burners: &[String]) -> Result<Host> {
     for (stores, plugin) in [(quiet, "reply"), (burners, "slow")] {
         host.install(plugin)?;
         for store in stores {
-            host.store(store, &format!("plugins = [{plugin:?}]"))?;
+            host.store(store, &granted(&[plugin]))?;
         }
     }
     host.start().await?;

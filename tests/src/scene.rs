@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::backend::Backend;
 use crate::checker::{Derivation, verify};
+use crate::grants::granted;
 use crate::history::LogEvent;
 use crate::host::Host;
 use crate::raw::RawClient;
@@ -71,7 +72,8 @@ impl Scene {
 /// A host whose stores are at `url` and run these plugins.
 pub fn host_on(url: &str, plugins: &[&str]) -> Result<Host> {
     let host = Host::new(&format!(
-        "sync = {url:?}\nplugins = {plugins:?}\n{QUICK_TIMING}"
+        "sync = {url:?}\n{}\n{QUICK_TIMING}",
+        granted(plugins)
     ))?;
     for plugin in plugins {
         host.install(plugin)?;

@@ -2,13 +2,14 @@
 
 use anyhow::{Result, ensure};
 use quartermaster_tests::client::LiveStoreClient;
+use quartermaster_tests::grants::granted;
 use quartermaster_tests::host::Host;
 use quartermaster_tests::http;
 use quartermaster_tests::scene::QUICK_TIMING;
 
 /// A host that keeps the log of `shop`, for whoever has the token.
 fn host() -> Result<Host> {
-    let mut host = Host::new(&format!("plugins = [\"echo\"]\n{QUICK_TIMING}"))?;
+    let mut host = Host::new(&format!("{}\n{QUICK_TIMING}", granted(&["echo"])))?;
     host.install("echo")?;
     host.store(
         "shop",

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use quartermaster_tests::backend::{Backend, Version};
 use quartermaster_tests::client::LiveStoreClient;
+use quartermaster_tests::grants::granted_with;
 use quartermaster_tests::plugins::{counter, echo, triple};
 use quartermaster_tests::proxy::Proxy;
 use quartermaster_tests::scene::{Scene, host_on};
@@ -36,7 +37,7 @@ async fn a_stores_own_config_reaches_its_plugin() -> Result<()> {
     let mut scene = Scene::new(&["echo"]).await?;
     scene.host.store(
         "shop",
-        "plugins.echo = { config = { greeting = \"Dear customer,\" } }",
+        &granted_with("echo", "config = { greeting = \"Dear customer,\" }"),
     )?;
     scene.host.start().await?;
     scene.host.live("shop").await?;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use quartermaster_tests::checker::verify;
+use quartermaster_tests::grants::granted;
 use quartermaster_tests::history::LogEvent;
 use quartermaster_tests::plugins::{TASK, echo, recorder};
 use quartermaster_tests::scene::Scene;
@@ -97,10 +98,11 @@ async fn a_plugin_that_asks_for_another_attempt_gets_it_and_failed_ones_leave_no
 #[tokio::test]
 async fn what_a_plugin_must_not_say_is_refused_and_never_reaches_the_log() -> Result<()> {
     /// Answered by the host with an error that the guest records.
-    const REFUSED: [&str; 13] = [
+    const REFUSED: [&str; 14] = [
         "empty-name",
         "long-name",
         "control-name",
+        "undeclared-name",
         "empty-args",
         "broken-args",
         "two-args",
@@ -146,8 +148,8 @@ async fn what_a_plugin_must_not_say_is_refused_and_never_reaches_the_log() -> Re
 #[tokio::test]
 async fn a_plugin_that_never_ends_is_ended_and_other_stores_do_not_feel_it() -> Result<()> {
     let mut scene = Scene::new(&["echo", "slow"]).await?;
-    scene.host.store("shop", "plugins = [\"slow\"]")?;
-    scene.host.store("lab", "plugins = [\"echo\"]")?;
+    scene.host.store("shop", &granted(&["slow"]))?;
+    scene.host.store("lab", &granted(&["echo"]))?;
     scene.host.start().await?;
     scene.host.live("shop").await?;
     scene.host.live("lab").await?;

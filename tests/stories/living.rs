@@ -8,6 +8,7 @@ mod quarantine;
 mod versions;
 
 use anyhow::Result;
+use quartermaster_tests::grants::granted;
 use quartermaster_tests::host::Host;
 use quartermaster_tests::living::{Plan, run};
 use quartermaster_tests::raw::RawClient;
@@ -35,7 +36,8 @@ async fn swaps_edits_and_kills_under_traffic_lose_and_double_nothing() -> Result
 /// A host with embedded stores that the guest `versioned` works for, in its version `1`; not started.
 async fn with_stores<'a>(stores: impl IntoIterator<Item = &'a str>) -> Result<Host> {
     let mut host = Host::new(&format!(
-        "sync = \"embedded\"\nplugins = [{PLUGIN:?}]\n{QUICK_TIMING}"
+        "sync = \"embedded\"\n{}\n{QUICK_TIMING}",
+        granted(&[PLUGIN])
     ))?;
     host.keep_address();
     for store in stores {

@@ -5,6 +5,7 @@ mod answers;
 mod browser;
 mod crashes;
 mod differential;
+mod grants;
 mod guests;
 mod isolation;
 mod living;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use quartermaster_tests::backend::Backend;
 use quartermaster_tests::checker::verify;
+use quartermaster_tests::grants::granted;
 use quartermaster_tests::history::{CHAT, LogEvent, question};
 use quartermaster_tests::host::Host;
 use quartermaster_tests::plugins::counter;
@@ -265,7 +266,7 @@ async fn a_log_moves_into_the_host_and_out_of_it_again() -> Result<()> {
 
 #[tokio::test]
 async fn a_paused_store_is_filled_through_the_server_that_runs() -> Result<()> {
-    let mut host = Host::new("sync = \"embedded\"\nplugins = [\"counter\"]")?;
+    let mut host = Host::new(&format!("sync = \"embedded\"\n{}", granted(&["counter"])))?;
     host.install("counter")?;
     host.store("shop", "paused = true")?;
     host.start().await?;
@@ -289,7 +290,7 @@ async fn a_paused_store_is_filled_through_the_server_that_runs() -> Result<()> {
 
 #[tokio::test]
 async fn a_store_is_backed_up_and_restored() -> Result<()> {
-    let mut host = Host::new("sync = \"embedded\"\nplugins = [\"counter\"]")?;
+    let mut host = Host::new(&format!("sync = \"embedded\"\n{}", granted(&["counter"])))?;
     host.install("counter")?;
     host.store("shop", "")?;
     let commit = async |host: &Host, id: &str| {

@@ -3,20 +3,27 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use quartermaster_tests::grants::granted_with;
 use quartermaster_tests::plugins::{counter, echo, triple};
 use quartermaster_tests::scene::Scene;
 
 use crate::{answers_in, ask};
+
+/// These plugins, to which the past means this.
+fn with_history(history: &str, plugins: &[&str]) -> String {
+    let keys = format!("history = {history:?}");
+    let each = plugins.iter().map(|plugin| granted_with(plugin, &keys));
+    each.collect::<Vec<_>>().join("\n")
+}
 
 #[tokio::test]
 async fn twenty_thousand_old_events_are_not_answered() -> Result<()> {
     let mut scene = Scene::new(&["counter", "echo"]).await?;
     let old: Vec<_> = (0..20_000).map(|n| ask(&format!("old-{n}"))).collect();
     scene.append("shop", &old).await?;
-    scene.host.store(
-        "shop",
-        "plugins.echo = { history = \"ignore\" }\nplugins.counter = { history = \"ignore\" }",
-    )?;
+    scene
+        .host
+        .store("shop", &with_history("ignore", &["echo", "counter"]))?;
     scene.host.start().await?;
     scene.host.live("shop").await?;
     scene.host.quiet("shop", 20_000).await?;
@@ -32,9 +39,8 @@ async fn twenty_thousand_old_events_are_not_answered() -> Result<()> {
 #[tokio::test]
 async fn a_deleted_journal_does_not_make_the_host_answer_again() -> Result<()> {
     let mut scene = Scene::new(&["echo", "triple"]).await?;
-    let reacting =
-        "plugins.echo = { history = \"react\" }\nplugins.triple = { history = \"react\" }";
-    scene.host.store("shop", reacting)?;
+    let reacting = with_history("react", &["echo", "triple"]);
+    scene.host.store("shop", &reacting)?;
     // More than one page of the protocol.
     let questions: Vec<_> = (0..150).map(|n| ask(&format!("m{n}"))).collect();
     scene.append("shop", &questions).await?;

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use quartermaster_tests::checker::verify;
+use quartermaster_tests::grants::granted;
 use quartermaster_tests::host::Host;
 use quartermaster_tests::living::settled_log;
 use quartermaster_tests::raw::RawClient;
@@ -15,7 +16,8 @@ use crate::ask;
 /// A host with one embedded store whose plugin is in this version.
 async fn with_shop(timing: &str, letters: &str) -> Result<Host> {
     let mut host = Host::new(&format!(
-        "sync = \"embedded\"\nplugins = [{PLUGIN:?}]\n{timing}"
+        "sync = \"embedded\"\n{}\n{timing}",
+        granted(&[PLUGIN])
     ))?;
     host.keep_address();
     host.store("shop", "")?;

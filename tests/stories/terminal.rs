@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use quartermaster_tests::backend::{Backend, Version};
 use quartermaster_tests::client::LiveStoreClient;
+use quartermaster_tests::grants::granted;
 use quartermaster_tests::history::{CHAT, question};
 use quartermaster_tests::host::Host;
 use quartermaster_tests::plugins::echo;
@@ -220,7 +221,7 @@ async fn use_through_server(host: &Host, id: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_log_of_the_server_that_runs_is_reached_through_it() -> Result<()> {
-    let mut host = Host::new("sync = \"embedded\"\nplugins = [\"echo\"]")?;
+    let mut host = Host::new(&format!("sync = \"embedded\"\n{}", granted(&["echo"])))?;
     host.install("echo")?;
     host.store("shop", "")?;
     host.keep_address();

@@ -246,6 +246,7 @@ impl Life {
             store,
             request,
             config: worker.config,
+            grants: worker.grants,
             limits,
             weight: worker.weight,
             kv: Arc::new(kv),
@@ -284,6 +285,7 @@ impl Life {
                     outcome,
                     ending: Ending::HostPanicked,
                     usage: Usage::default(),
+                    not_granted: None,
                 };
                 (error.id(), report)
             }
@@ -294,6 +296,7 @@ impl Life {
             outcome,
             ending,
             usage,
+            not_granted,
         } = report;
         let build = &stocked.build;
         let (version, sha256) = (&build.version, build.sha256.short());
@@ -306,6 +309,9 @@ impl Life {
                 true
             }
         };
+        if let Some(not_granted) = not_granted {
+            self.tell_not_granted(&stamp, &not_granted);
+        }
         stocked.tally.record(failed);
         let build_told = format!("{version} (sha256 {sha256})");
         self.shared.metrics.run_finished(

@@ -102,6 +102,17 @@ pub struct PluginReport {
     pub versions: Vec<VersionReport>,
     /// Rules that somebody gave by hand.
     pub pins: Vec<PinReport>,
+    /// The stores in which it lacks a grant, if there are any.
+    pub not_granted: Option<NotGrantedReport>,
+}
+
+/// The stores in which a plugin is parked because it needs more than it is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotGrantedReport {
+    /// How many.
+    pub stores: usize,
+    /// What it lacks in the first of them, and what to do.
+    pub reason: String,
 }
 
 /// One version of a plugin.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::catalog::choice::{Lineup, name_of};
 use crate::catalog::desk::Refused;
 use crate::catalog::tally::Tally;
-use crate::config::{Config, PluginConfig};
+use crate::config::{Config, Lack, PluginConfig};
 use crate::id::{PluginDigest, PluginName, StoreId};
 use crate::runtime::{Build, Plugin};
 
@@ -31,12 +31,20 @@ pub struct Stocked {
     pub tally: Tally,
 }
 
-/// Why there is no version of a plugin for a store, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Absent {
-    /// In words.
-    pub reason: Arc<str>,
+/// Why no version of a plugin works for a store, and what to do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Absent {
+    /// There is none.
+    #[error("{0}")]
+    Missing(Arc<str>),
+    /// There is one, and it needs more than it is granted in the store.
+    #[error("{}", lack.reason)]
+    NotGranted {
+        /// The version.
+        stocked: Arc<Stocked>,
+        /// What it lacks.
+        lack: Arc<Lack>,
+    },
 }
 
 /// One plugin on the shelf.
@@ -55,16 +63,17 @@ impl Shelf {
     ///
     /// # Errors
     /// There is none: its file is not there, was refused or is still looked at, or the version that is pinned is not kept.
+    /// Or it needs more than it is granted.
     pub fn choose(&self, store: &StoreId, plugin: &PluginConfig) -> Result<Arc<Stocked>, Absent> {
-        let chosen = match self.offers.get(&plugin.name) {
-            Some(offer) => offer.choose(store, plugin.sha256.as_ref()),
-            None => Err(Lineup::new(plugin.name.clone())
-                .choose(store, None)
-                .expect_err("nothing is known of it")),
-        };
-        chosen.map_err(|reason| Absent {
-            reason: reason.into(),
-        })
+        match self.offers.get(&plugin.name) {
+            Some(offer) => offer.choose(store, plugin),
+            None => {
+                let unknown = Lineup::new(plugin.name.clone());
+                let reason = unknown.choose(store, None);
+                let reason = reason.expect_err("nothing is known of it");
+                Err(Absent::Missing(reason.into()))
+            }
+        }
     }
 
     /// Whether the catalog has brought what this configuration wants, as far as it can.
@@ -90,7 +99,24 @@ impl Offer {
         }
     }
 
-    fn choose(
+    /// The version that works for a store now, if it may.
+    pub(super) fn choose(
+        &self,
+        store: &StoreId,
+        plugin: &PluginConfig,
+    ) -> Result<Arc<Stocked>, Absent> {
+        let stocked = self.stocked(store, plugin.sha256.as_ref());
+        let stocked = stocked.map_err(|reason| Absent::Missing(reason.into()))?;
+        match plugin.lack(store, stocked.plugin.needs()) {
+            None => Ok(stocked),
+            Some(lack) => Err(Absent::NotGranted {
+                stocked,
+                lack: Arc::new(lack),
+            }),
+        }
+    }
+
+    fn stocked(
         &self,
         store: &StoreId,
         configured: Option<&PluginDigest>,

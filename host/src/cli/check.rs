@@ -1,6 +1,7 @@
 //! `quartermaster check`: loads the configuration as a start would, and prints every mistake at once; or what a server
 //! that runs would do with it.
 
+mod grants;
 mod preview;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use crate::cli::control::{Client, Running};
 use crate::cli::table::count;
 use crate::cli::{EXIT_CONFIG, Refusal};
 use crate::config::{Environment, Location, Problem, load};
+use grants::Lacking;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +25,9 @@ Examples:
   quartermaster check --json | jq '.problems[].message' … for a script
   quartermaster check --diff                            what the running server would change
   quartermaster check --diff=/etc/quartermaster         what config/ would change there, without a server
+
+Plugins whose files are in the plugin folder are asked what they need; what a store does not grant them is told. They are \
+compiled in this process, without the limits of a server, so check files that you trust.
 
 With --diff nothing is changed; a line is a store that is new (+), gone (-), changed with the keys (~), or that would go on
 as it was because of a mistake (!).
@@ -49,7 +54,7 @@ pub(super) struct Arguments {
 /// What is printed.
 #[derive(Serialize)]
 struct Report {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong, and every plugin that could be looked into may work.
     ok: bool,
     /// Whether the process would start, with the stores below.
     starts: bool,
@@ -57,6 +62,8 @@ struct Report {
     stores: Vec<String>,
     /// What is wrong.
     problems: Vec<Problem>,
+    /// What plugins need and are not granted; each would be parked in its store.
+    lacks: Vec<Lacking>,
     /// What is worth knowing without being wrong.
     notes: Vec<String>,
 }
@@ -116,12 +123,14 @@ impl Report {
         match load(location, environment) {
             Ok(loaded) => {
                 let stores = loaded.config.stores().iter();
+                let grants::Found { lacks, notes } = grants::look(&loaded.config);
                 Self {
-                    ok: loaded.problems.is_empty(),
+                    ok: loaded.problems.is_empty() && lacks.is_empty(),
                     starts: true,
                     stores: stores.map(|store| store.id.to_string()).collect(),
                     problems: loaded.problems,
-                    notes: loaded.notes,
+                    lacks,
+                    notes: [loaded.notes, notes].concat(),
                 }
             }
             Err(refused) => Self {
@@ -129,6 +138,7 @@ impl Report {
                 starts: false,
                 stores: Vec::new(),
                 problems: refused.problems,
+                lacks: Vec::new(),
                 notes: refused.notes,
             },
         }
@@ -141,9 +151,14 @@ impl Report {
         for problem in &self.problems {
             writeln!(out, "{problem}")?;
         }
+        self.print_lacks(out)?;
         let well = count(self.stores.len() as u64, "store");
         if self.ok {
             return writeln!(out, "no problems; {well}");
+        }
+        if self.problems.is_empty() {
+            let parked = count(self.lacks.len() as u64, "plugin");
+            return writeln!(out, "{parked} would not start; {well} would run");
         }
         let broken: BTreeSet<&str> = self
             .problems
@@ -160,6 +175,25 @@ impl Report {
             ),
             (false, _) => writeln!(out, "{problems}; nothing would start"),
         }
+    }
+
+    /// One line for each place: what holds for all stores is lacking in each of them.
+    fn print_lacks(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let at = |it: &'_ Lacking| (it.plugin.clone(), it.problem.place.clone());
+        let same_place = |one: &Lacking, other: &Lacking| at(one) == at(other);
+        for group in self.lacks.chunk_by(same_place) {
+            let [first, others @ ..] = group else {
+                continue;
+            };
+            match others.len() {
+                0 => writeln!(out, "{}", first.problem)?,
+                more => {
+                    let more = count(more as u64, "more store");
+                    writeln!(out, "{}; the same in {more}", first.problem)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -262,6 +296,7 @@ mod tests {
                     "message": "expected true or false, found 1",
                     "store": "shop",
                 }],
+                "lacks": [],
                 "notes": [],
             })
         );

@@ -10,6 +10,8 @@ use clap::Subcommand;
 
 use crate::config::{Environment, Location};
 
+pub(super) use inspect::examine;
+
 /// What can be done with a plugin.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -10,7 +10,7 @@ use crate::config::{
     Access, Config, Guests, Jwt, Limits, PluginConfig, Rollback, Server, StoreConfig,
 };
 use crate::id::{PluginName, StoreId};
-use crate::store::{BreakerSettings, Retry, Timing};
+use crate::store::{BreakerSettings, Grants, Retry, Timing};
 
 /// The difference. Keys are spelled as in the files, such as `quota.memory` or `plugins.echo.config`; there are no values,
 /// because some are secrets.
@@ -185,11 +185,18 @@ fn plugin_keys(old: &[PluginConfig], new: &[PluginConfig], keys: &mut Keys) {
         };
         let PluginConfig {
             name,
+            // Where it is written makes no difference.
+            given: _,
+            grants: Grants { read, commit, kv },
             sha256,
             history,
             quota,
             config,
         } = old;
+        let granted = |key: &str| format!("plugins.{name}.grants.{key}");
+        keys.note(&granted("read"), read, &new.grants.read);
+        keys.note(&granted("commit"), commit, &new.grants.commit);
+        keys.note(&granted("kv"), kv, &new.grants.kv);
         keys.note(&format!("plugins.{name}.sha256"), sha256, &new.sha256);
         keys.note(&format!("plugins.{name}.history"), history, &new.history);
         quota::plugin_keys(name, quota, &new.quota, keys);

@@ -80,7 +80,8 @@ impl Context<'_> {
         value.as_dict()
     }
 
-    fn place(&self, value: &Value, path: &str) -> Place {
+    /// Where the value at `path` stands.
+    pub(super) fn place(&self, value: &Value, path: &str) -> Place {
         let layer = self.layers.get_metadata(value.tag());
         let source = layer.and_then(|layer| layer.source.as_ref());
         let variable = source.and_then(|source| self.environment.get(source.custom()?));
@@ -190,7 +191,7 @@ pub(super) fn item(path: &str, index: usize) -> String {
 }
 
 /// A path without the indexes: the line says which entry is meant.
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     let mut steps = path.split('\n');
     let first = steps.next().unwrap_or_default();
     let rest = steps.map(|step| step.trim_start_matches(|c: char| c.is_ascii_digit()));

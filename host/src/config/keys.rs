@@ -75,7 +75,11 @@ pub(super) const PLUGIN: &[Key] = &[
     free("config"),
     text("sha256"),
     section("quota", PLUGIN_QUOTA),
+    section("grants", GRANTS),
 ];
+
+/// `plugins.<name>.grants` of a store.
+pub(super) const GRANTS: &[Key] = &[names("read"), names("commit"), switch("kv")];
 
 /// `quota` of a store.
 pub(super) const QUOTA: &[Key] = &[

@@ -1,6 +1,7 @@
 //! The meaning of each key: its type, its bounds, and what is said about a value outside of them.
 
 mod access;
+mod grants;
 mod guests;
 mod quota;
 mod release;
@@ -15,7 +16,8 @@ use serde_json::Map;
 use url::Url;
 
 use crate::config::document::{found, kind};
-use crate::config::fields::{Context, Fields, item, join};
+use crate::config::fields::{Context, Fields, item, join, shown};
+use crate::config::given::Given;
 use crate::config::keys::{BREAKER, LIMITS, PLUGIN, PLUGIN_QUOTA, QUOTA, RETRY, TIMING};
 use crate::config::problem::Wrong;
 use crate::config::quantity::{count, duration, size};
@@ -24,7 +26,7 @@ use crate::config::serving::Limits;
 use crate::config::types::{PluginConfig, Server, Sync};
 use crate::config::{PluginQuota, Quota, RateQuota};
 use crate::id::{PluginDigest, PluginName};
-use crate::store::{BreakerSettings, Durability, History, OnReset, Retry, Timing};
+use crate::store::{BreakerSettings, Durability, Grants, History, OnReset, Retry, Timing};
 
 use access::AccessValues;
 
@@ -100,7 +102,12 @@ pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValu
     fields.set(&mut values.durability, "durability", context, durability);
     values.log_durability = fields.read("log_durability", context, durability);
     if let Some(value) = fields.whole("plugins") {
-        values.plugins = plugins(value, &fields.path("plugins"), context);
+        // Its place has to be told for a store, too, that has it from the defaults.
+        let path = match context.is_default(value) {
+            true => "defaults.plugins".to_owned(),
+            false => fields.path("plugins"),
+        };
+        values.plugins = plugins(value, &path, context);
     }
     if let Some(fields) = fields.section("quota", QUOTA, context) {
         quota::quota(&fields, &mut values.quota, context);
@@ -198,7 +205,10 @@ fn plugins(value: &Value, path: &str, context: &mut Context<'_>) -> Vec<PluginCo
                     let wrong = Wrong::new(format!("{name:?} is in the list twice"));
                     context.report(value, &path, wrong);
                 }
-                Ok(name) => plugins.push(PluginConfig::plain(name)),
+                Ok(name) => {
+                    let given = given(value, &path, true, context);
+                    plugins.push(PluginConfig::plain(name, given));
+                }
                 Err(wrong) => context.report(value, &path, wrong),
             }
         }
@@ -235,7 +245,9 @@ fn plugin(
         ];
         choice(value, &choices)
     };
-    let mut plugin = PluginConfig::plain(name);
+    let given = given(value, path, false, context);
+    let mut plugin = PluginConfig::plain(name, given);
+    plugin.grants = grants::grants(&fields, context);
     plugin.history = fields.read("history", context, history);
     plugin.sha256 = fields.read("sha256", context, digest);
     if let Some(value) = fields.get("config") {
@@ -247,6 +259,15 @@ fn plugin(
         quota::check_tank(&fields, plugin.quota.rate, fuel_per_run, context);
     }
     Some(plugin)
+}
+
+/// Where the entry at `path` gives a plugin to a store.
+fn given(value: &Value, path: &str, listed: bool, context: &Context<'_>) -> Given {
+    Given {
+        place: context.place(value, path),
+        key: shown(path),
+        listed,
+    }
 }
 
 fn plugin_name(value: &Value) -> Result<PluginName, Wrong> {
@@ -375,9 +396,11 @@ fn text<'v>(value: &'v Value, expected: &str) -> Result<&'v str, Wrong> {
 
 impl PluginConfig {
     /// A plugin with nothing said about it.
-    fn plain(name: PluginName) -> Self {
+    fn plain(name: PluginName, given: Given) -> Self {
         Self {
             name,
+            given,
+            grants: Grants::default(),
             sha256: None,
             history: None,
             quota: PluginQuota::default(),

@@ -9,6 +9,7 @@ use crate::config::{Environment, Loaded, Location, Refused, StoreConfig, load};
 
 mod access;
 mod documentation;
+mod grants;
 mod problems;
 mod reload;
 mod sources;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::serving::{Access, Limits};
-use crate::config::{Hidden, PluginQuota, Quota};
+use crate::config::{Given, Hidden, PluginQuota, Quota};
 use crate::id::{PluginDigest, PluginName, StoreId};
-use crate::store::{Durability, History, OnReset, Timing};
+use crate::store::{Durability, Grants, History, OnReset, Timing};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +130,10 @@ impl StoreConfig {
 pub struct PluginConfig {
     /// The plugin: the name of its file without `.wasm`.
     pub name: PluginName,
+    /// Where it is given to the store.
+    pub given: Given,
+    /// What it may do there.
+    pub grants: Grants,
     /// The one version that works here, if not what the catalog chooses.
     pub sha256: Option<PluginDigest>,
     /// What the past means to it, if not what it says itself.

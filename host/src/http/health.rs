@@ -31,7 +31,8 @@ pub(super) async fn body(roster: &Roster) -> (Value, StatusCode) {
         .collect();
     stores.extend(roster.broken.iter().map(broken));
     let well = reports.iter().filter(|(_, report)| is_well(report)).count();
-    let mended = roster.config.problems.is_empty() && roster.plugins.is_empty();
+    let granted = !roster.stores.iter().any(Listed::lacks_grant);
+    let mended = roster.config.problems.is_empty() && roster.plugins.is_empty() && granted;
     let status = match (well == stores.len() && mended, well) {
         (true, _) => "healthy",
         // Without any store there is none that suffers.
@@ -135,9 +136,10 @@ fn store(listed: &Listed, report: &Option<Report>) -> Value {
         return json!({ "id": id, "state": StoreState::Stopped.label(), "reason": reason });
     };
     let plugins = listed.plugins.iter().map(|(name, build)| {
-        let version = build.as_ref().map(|build| &build.version);
-        let sha256 = build.as_ref().map(|build| &build.sha256);
-        json!({ "name": name, "version": version, "sha256": sha256 })
+        let version = build.as_ref().ok().map(|build| &build.version);
+        let sha256 = build.as_ref().ok().map(|build| &build.sha256);
+        let reason = build.as_ref().err().map(ToString::to_string);
+        json!({ "name": name, "version": version, "sha256": sha256, "reason": reason })
     });
     let order = listed.order.as_ref().map(ordered);
     let mut value = json!({

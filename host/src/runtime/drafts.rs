@@ -5,6 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::event::Draft;
 use crate::runtime::Limits;
 use crate::runtime::bindings::CommitError;
+use crate::runtime::permit::Permit;
 use crate::store::{Limit, Refusals};
 
 /// Bytes of an event's name, by the contract.
@@ -22,11 +23,12 @@ impl Drafts {
     pub(super) fn commit(
         &mut self,
         limits: &Limits,
-        refusals: &mut Refusals,
+        (permit, refusals): (&mut Permit, &mut Refusals),
         name: &str,
         args: &str,
     ) -> Result<(), CommitError> {
         check_name(name)?;
+        permit.check(name)?;
         let args = args.trim_matches([' ', '\t', '\r', '\n']);
         let bytes = self.bytes + name.len() + args.len();
         if self.drafts.len() >= limits.drafts_max {
@@ -139,11 +141,28 @@ impl<'de> Visitor<'de> for Json {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::store::Grants;
+
+    /// May commit anything.
+    fn permit() -> Permit {
+        let all = Arc::new(Grants {
+            commit: vec!["*".parse().expect("a pattern")],
+            ..Grants::default()
+        });
+        Permit::new(Arc::clone(&all), all)
+    }
 
     fn refusal(name: &str, args: &str) -> Option<CommitError> {
         Drafts::default()
-            .commit(&Limits::default(), &mut Refusals::default(), name, args)
+            .commit(
+                &Limits::default(),
+                (&mut permit(), &mut Refusals::default()),
+                name,
+                args,
+            )
             .err()
     }
 
@@ -197,7 +216,10 @@ mod tests {
             ..Limits::default()
         };
         let (mut drafts, mut refusals) = (Drafts::default(), Refusals::default());
-        let mut commit = |name: &str, args: &str| drafts.commit(&limits, &mut refusals, name, args);
+        let mut permit = permit();
+        let mut commit = |name: &str, args: &str| {
+            drafts.commit(&limits, (&mut permit, &mut refusals), name, args)
+        };
         assert!(commit("a", " 1 ").is_ok());
         let large = commit("b", &"2".repeat(18));
         assert!(matches!(large, Err(CommitError::TooMuch(_))));

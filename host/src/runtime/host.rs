@@ -72,9 +72,12 @@ async fn commit(
     let (session, limits) = context.data_mut().session()?;
     Ok(match session.mode {
         Mode::Projecting => Err(CommitError::Projecting),
-        Mode::Reacting => session
-            .drafts
-            .commit(limits, &mut session.refusals, name, args),
+        Mode::Reacting => session.drafts.commit(
+            limits,
+            (&mut session.permit, &mut session.refusals),
+            name,
+            args,
+        ),
     })
 }
 

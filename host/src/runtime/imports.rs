@@ -43,11 +43,11 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Error>
     Ok(())
 }
 
-/// Whether an import is an interface of ours, and which: `store`, `kv` or `log`.
-pub(super) fn grant(import: &str) -> Option<&str> {
-    let interface = import.split('@').next().unwrap_or(import);
-    let name = interface.strip_prefix("quartermaster:plugin/")?;
-    (name != "types").then_some(name)
+/// Whether the component can ask for a kv. The interface that it imports is all that is known before it runs.
+pub(super) fn uses_kv(engine: &Engine, component: &Component) -> bool {
+    let kind = component.component_type();
+    let mut imports = kind.imports(engine.wasmtime());
+    imports.any(|(import, _)| import.starts_with("quartermaster:plugin/kv@"))
 }
 
 fn refusal(import: &str) -> Option<String> {

@@ -9,7 +9,8 @@ use wasmtime::component::Component;
 
 use crate::id::{PluginDigest, PluginName};
 use crate::runtime::plugin::{self, compile_component};
-use crate::runtime::{Description, Engine, Error, Plugin, imports};
+use crate::runtime::{Description, Engine, Plugin};
+use crate::store::Grants;
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, Serialize)]
@@ -24,8 +25,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// What it exports, by full names.
     pub exports: Vec<String>,
-    /// Of `store`, `kv` and `log`, those that it needs a grant for.
-    pub grants: Vec<String>,
+    /// What it must be granted in a store; none if it cannot be asked.
+    pub grants: Option<Grants>,
     /// What it says of itself; none if it cannot be asked.
     pub description: Option<Description>,
     /// How long it took to compile; none if it could not be compiled.
@@ -56,7 +57,7 @@ pub async fn inspect(engine: &Engine, name: PluginName, bytes: impl Into<Arc<[u8
         kind: kind(&bytes),
         imports: Vec::new(),
         exports: Vec::new(),
-        grants: Vec::new(),
+        grants: None,
         description: None,
         compile_time: None,
         refused: None,
@@ -74,26 +75,18 @@ pub async fn inspect(engine: &Engine, name: PluginName, bytes: impl Into<Arc<[u8
         Ok((component, time)) => {
             inspection.compile_time = Some(time);
             inspection.name_items(engine, &component);
-            load(engine, name, &component, bytes).await
+            Plugin::of(engine, name, &component, &bytes).await
         }
         Err(error) => Err(error),
     };
     match loaded {
-        Ok(plugin) => inspection.description = Some(plugin.description().clone()),
+        Ok(plugin) => {
+            inspection.grants = Some(plugin.needs().as_ref().clone());
+            inspection.description = Some(plugin.description().clone());
+        }
         Err(error) => inspection.refused = Some(error.to_string()),
     }
     inspection
-}
-
-async fn load(
-    engine: &Engine,
-    name: PluginName,
-    component: &Component,
-    bytes: Arc<[u8]>,
-) -> Result<Plugin, Error> {
-    let world = plugin::link(engine, component)?;
-    let description = plugin::describe(engine, &world).await?;
-    Ok(Plugin::of(engine, name, world, description, &bytes))
 }
 
 impl Inspection {
@@ -103,8 +96,6 @@ impl Inspection {
         self.imports = imports.map(|(name, _)| name.to_owned()).collect();
         let exports = kind.exports(engine.wasmtime());
         self.exports = exports.map(|(name, _)| name.to_owned()).collect();
-        let grants = self.imports.iter().filter_map(|it| imports::grant(it));
-        self.grants = grants.map(str::to_owned).collect();
     }
 }
 

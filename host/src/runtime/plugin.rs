@@ -18,14 +18,14 @@ use crate::runtime::run::{self, Called};
 use crate::runtime::state::State;
 use crate::runtime::turns::{self, Payer};
 use crate::runtime::{Engine, Error, imports};
-use crate::store::{History, Pattern};
+use crate::store::{Grants, History, Pattern};
 use crate::time::Timestamp;
 
 /// Bytes of a plugin's file. The largest that is usual, a Python one, has 18.5 MB.
 const FILE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a plugin's version, by the contract.
 const VERSION_BYTES_MAX: usize = 64;
-/// Event patterns of a plugin, by the contract.
+/// Patterns of events, and of commits, of a plugin, by the contract.
 const PATTERNS_MAX: usize = 64;
 /// Bytes of an error of wasmtime that are shown.
 pub(super) const ERROR_BYTES_MAX: usize = 1 << 10;
@@ -44,6 +44,7 @@ struct Inner {
     world: World<State>,
     name: PluginName,
     description: Description,
+    needs: Arc<Grants>,
     build: Arc<Build>,
     size_bytes: usize,
 }
@@ -64,6 +65,8 @@ pub struct Description {
     pub version: String,
     /// The event names it wants.
     pub events: Vec<Pattern>,
+    /// The event names it commits.
+    pub commits: Vec<Pattern>,
     /// Whether it wants to see the events that it committed itself.
     pub own_events: bool,
     /// What the log's past means to it when it is new in a store.
@@ -85,34 +88,40 @@ impl Plugin {
             let (engine, runtime) = (engine.clone(), Handle::current());
             move || {
                 let component = compile_component(engine.wasmtime(), &bytes)?;
-                let world = link(&engine, &component)?;
-                let description = runtime.block_on(describe(&engine, &world))?;
-                Ok(Self::of(&engine, name, world, description, &bytes))
+                runtime.block_on(Self::of(&engine, name, &component, &bytes))
             }
         };
         let loaded = tokio::task::spawn_blocking(load).await;
         loaded.unwrap_or_else(|_panic| Err(panicked()))
     }
 
-    pub(super) fn of(
+    /// Checks what was compiled from `bytes` against the world, and asks it what it is.
+    pub(super) async fn of(
         engine: &Engine,
         name: PluginName,
-        world: World<State>,
-        description: Description,
+        component: &Component,
         bytes: &[u8],
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let world = link(engine, component)?;
+        let description = describe(engine, &world).await?;
+        let needs = Grants {
+            read: description.events.clone(),
+            commit: description.commits.clone(),
+            kv: imports::uses_kv(engine, component),
+        };
         let build = Arc::new(Build {
             sha256: digest(bytes),
             version: description.version.as_str().into(),
         });
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             engine: engine.clone(),
             world,
             name,
             description,
+            needs: Arc::new(needs),
             build,
             size_bytes: bytes.len(),
-        }))
+        })))
     }
 
     /// Its name in this host.
@@ -123,6 +132,12 @@ impl Plugin {
     /// What it says of itself.
     pub fn description(&self) -> &Description {
         &self.0.description
+    }
+
+    /// What it must be granted in a store in order to work there: to read and to commit all that it says, and kv if it
+    /// imports that.
+    pub fn needs(&self) -> &Arc<Grants> {
+        &self.0.needs
     }
 
     /// The SHA-256 of its file.
@@ -218,7 +233,7 @@ pub(super) fn compile_component(
 }
 
 /// Checks a component against the world.
-pub(super) fn link(engine: &Engine, component: &Component) -> Result<World<State>, Error> {
+fn link(engine: &Engine, component: &Component) -> Result<World<State>, Error> {
     imports::check(engine, component)?;
     let linked = engine.linker().instantiate_pre(component);
     linked
@@ -226,7 +241,7 @@ pub(super) fn link(engine: &Engine, component: &Component) -> Result<World<State
         .map_err(|error| Error::World(shown(&error)))
 }
 
-pub(super) async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
+async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
     let limits = Limits::for_describe();
     let meter = Arc::new(Meter::new(limits.fuel_per_run));
     let memory = limits.memory_bytes_max;
@@ -258,22 +273,10 @@ fn check_description(raw: RawDescription) -> Result<Description, Error> {
             "the version has to be 1 to {VERSION_BYTES_MAX} bytes without control characters"
         ));
     }
-    if raw.events.len() > PATTERNS_MAX {
-        let count = raw.events.len();
-        return refuse(format!(
-            "{count} event patterns; at most {PATTERNS_MAX} are allowed"
-        ));
-    }
-    let mut events = Vec::with_capacity(raw.events.len());
-    for text in raw.events {
-        match text.parse::<Pattern>() {
-            Ok(pattern) => events.push(pattern),
-            Err(error) => return refuse(one_line(&error.to_string(), ERROR_BYTES_MAX)),
-        }
-    }
     Ok(Description {
         version: raw.version,
-        events,
+        events: check_patterns("events", raw.events)?,
+        commits: check_patterns("commits", raw.commits)?,
         own_events: raw.own_events,
         history: match raw.history {
             RawHistory::Ignore => History::Ignore,
@@ -281,4 +284,20 @@ fn check_description(raw: RawDescription) -> Result<Description, Error> {
             RawHistory::React => History::React,
         },
     })
+}
+
+/// `field` is where the patterns stand in the description.
+fn check_patterns(field: &str, texts: Vec<String>) -> Result<Vec<Pattern>, Error> {
+    let refuse = |text: String| Error::Description(format!("{field}: {text}"));
+    if texts.len() > PATTERNS_MAX {
+        let count = texts.len();
+        return Err(refuse(format!(
+            "{count} event patterns; at most {PATTERNS_MAX} are allowed"
+        )));
+    }
+    let parse = |text: String| {
+        text.parse::<Pattern>()
+            .map_err(|error| refuse(one_line(&error.to_string(), ERROR_BYTES_MAX)))
+    };
+    texts.into_iter().map(parse).collect()
 }

@@ -20,11 +20,12 @@ use crate::runtime::drafts::Drafts;
 use crate::runtime::kv::{KvSource, Overlay};
 use crate::runtime::log::{LogSink, RunLog, one_line};
 use crate::runtime::meter::{Meter, SLICE_FUEL};
+use crate::runtime::permit::{NotGranted, Permit};
 use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::state::{Session, State};
 use crate::runtime::turns::{Payer, Seat};
 use crate::runtime::{Limits, Plugin};
-use crate::store::{Ending, Limit, Mode, Refusals, RunOutcome, RunRequest, Usage};
+use crate::store::{Ending, Grants, Limit, Mode, Refusal, Refusals, RunOutcome, RunRequest, Usage};
 
 /// Bytes of a guest's own reason for a failure, by the contract.
 const FAILURE_BYTES_MAX: usize = 4 << 10;
@@ -37,6 +38,8 @@ pub struct Call {
     pub request: RunRequest,
     /// The plugin's config for this store: JSON text, `{}` if there is none.
     pub config: Arc<str>,
+    /// What the plugin may do in the store.
+    pub grants: Arc<Grants>,
     /// What the run may use.
     pub limits: Limits,
     /// The store's share of the machine beside other stores that want more than there is: 1 to 100, more counts as 100.
@@ -56,6 +59,8 @@ pub struct RunReport {
     pub ending: Ending,
     /// What it used.
     pub usage: Usage,
+    /// What it wanted to commit and may not, if anything.
+    pub not_granted: Option<NotGranted>,
 }
 
 /// How a call of a guest's function ended.
@@ -85,7 +90,7 @@ impl Plugin {
         seat.turn().await;
         let started = Instant::now();
         let (run, event) = (raw_run(&call), raw_event(&call.request));
-        let mut store = self.engine().store(state(call, meter));
+        let mut store = self.engine().store(self.state(call, meter));
         let time = store.data().limits().run_timeout;
         let answer = guarded(&mut seat, time, async {
             let guest = self.world().instantiate_async(&mut store).await?;
@@ -106,33 +111,38 @@ impl Plugin {
         };
         note_end(&mut usage, &called, state.limits());
         let log = Arc::clone(&state.log);
-        let (ending, outcome) = outcome(called, state);
+        let (ending, outcome, not_granted) = outcome(called, state);
         // Only now: with the state, the guest's streams are dropped, and say what they still hold.
         usage.log_lines_dropped = log.dropped();
         if let Some(refusal) = log.refusal() {
             usage.refusals.add(refusal);
         }
+        usage
+            .refusals
+            .extend(not_granted.as_ref().map(NotGranted::refusal));
         RunReport {
             outcome,
             ending,
             usage,
+            not_granted,
         }
     }
-}
 
-fn state(call: Call, meter: Arc<Meter>) -> State {
-    let request = &call.request;
-    let log = RunLog::new(Some(call.log), call.limits.log_bytes_max);
-    let seed = format!("{}\0{}", call.store, request.stamp);
-    let session = Session {
-        mode: request.mode,
-        head: request.event.seq,
-        drafts: Drafts::default(),
-        writes: Overlay::default(),
-        kv: call.kv,
-        refusals: Refusals::default(),
-    };
-    State::new(call.limits, meter, Some(session), log, request.now, &seed)
+    fn state(&self, call: Call, meter: Arc<Meter>) -> State {
+        let request = &call.request;
+        let log = RunLog::new(Some(call.log), call.limits.log_bytes_max);
+        let seed = format!("{}\0{}", call.store, request.stamp);
+        let session = Session {
+            mode: request.mode,
+            head: request.event.seq,
+            permit: Permit::new(Arc::clone(self.needs()), call.grants),
+            drafts: Drafts::default(),
+            writes: Overlay::default(),
+            kv: call.kv,
+            refusals: Refusals::default(),
+        };
+        State::new(call.limits, meter, Some(session), log, request.now, &seed)
+    }
 }
 
 fn raw_run(call: &Call) -> RawRun {
@@ -317,12 +327,15 @@ fn note_end<T>(usage: &mut Usage, called: &Called<T>, limits: &Limits) {
     }
 }
 
-/// What a call means for the machine. Only a guest that returned ok has effects.
-fn outcome(called: Called<Result<(), RawFailure>>, state: State) -> (Ending, RunOutcome) {
+/// What a call means for the machine, and what was refused on the way. Only a guest that returned ok has effects.
+fn outcome(
+    called: Called<Result<(), RawFailure>>,
+    state: State,
+) -> (Ending, RunOutcome, Option<NotGranted>) {
     let line = |text: &str| one_line(text, FAILURE_BYTES_MAX).into();
-    match called {
+    let session = state.session.expect("a run has a session");
+    let (ending, outcome) = match called {
         Called::Returned(Ok(())) => {
-            let session = state.session.expect("a run has a session");
             let drafts = session.drafts.into_vec();
             let kv = session.writes.into_writes();
             (Ending::Finished, RunOutcome::Finished { drafts, kv })
@@ -337,5 +350,6 @@ fn outcome(called: Called<Result<(), RawFailure>>, state: State) -> (Ending, Run
             let error = error.into();
             (ending, RunOutcome::Retry { error })
         }
-    }
+    };
+    (ending, outcome, session.permit.refused())
 }

@@ -13,6 +13,7 @@ use crate::runtime::kv::{KvSource, Overlay};
 use crate::runtime::limits::{Limiter, Limits};
 use crate::runtime::log::RunLog;
 use crate::runtime::meter::Meter;
+use crate::runtime::permit::Permit;
 use crate::runtime::wasi::{Chance, VirtualClock};
 use crate::store::{Mode, Refusals};
 use crate::time::Timestamp;
@@ -38,6 +39,7 @@ pub(super) struct State {
 pub(super) struct Session {
     pub(super) mode: Mode,
     pub(super) head: SeqNum,
+    pub(super) permit: Permit,
     pub(super) drafts: Drafts,
     pub(super) writes: Overlay,
     pub(super) kv: Arc<dyn KvSource>,

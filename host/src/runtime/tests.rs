@@ -26,7 +26,7 @@ use crate::runtime::{
     RunReport,
 };
 use crate::stamp::{RunId, Stamp, Trigger};
-use crate::store::{KvTotals, Mode, RunRequest, RunToken};
+use crate::store::{Grants, KvTotals, Mode, RunRequest, RunToken};
 use crate::time::Timestamp;
 
 /// One for all tests, as one is for all stores.
@@ -142,10 +142,21 @@ fn call() -> Call {
             fuel: Limits::default().fuel_per_run,
         },
         config: "{}".into(),
+        grants: Arc::new(all()),
         limits: Limits::default(),
         weight: NonZeroU32::MIN,
         kv: Arc::new(Map::default()),
         log: Arc::new(Unread),
+    }
+}
+
+/// Every grant there is.
+fn all() -> Grants {
+    let every = || vec!["*".parse().expect("a pattern")];
+    Grants {
+        read: every(),
+        commit: every(),
+        kv: true,
     }
 }
 

@@ -292,7 +292,7 @@ impl StoreState {
         for subscription in self
             .subscriptions
             .iter_mut()
-            .filter(|it| it.start == Start::Open && it.settings.available)
+            .filter(|it| it.start == Start::Open && it.settings.described)
         {
             let commit = self.staging.write_by(now);
             self.staging.next.synced |= synced;

@@ -47,8 +47,10 @@ impl StoreState {
     fn restarts_for(&self, subscription: &Subscription, new: &SubscriptionSettings) -> bool {
         let old = &subscription.settings;
         let unparked = new.available && !old.available;
-        let begins_elsewhere =
-            new.available && subscription.start == Start::Open && new.history != old.history;
+        // A start is fixed when a life first catches up, which this one may have done before there was anything to fix.
+        let begins_elsewhere = new.described
+            && subscription.start == Start::Open
+            && (new.history != old.history || !old.described);
         begins_elsewhere || (unparked && !self.breaks(Sabotage::UnparkWithoutRestart))
     }
 

@@ -30,6 +30,8 @@ pub enum Limit {
     KvSize,
     /// Bytes of log lines: lines were dropped.
     LogBytes,
+    /// Events that the plugin may not commit in this store, or does not say that it commits.
+    GrantCommit,
 }
 
 /// One limit, and how a run came up against it.
@@ -53,7 +55,7 @@ pub struct Refusals(Vec<Refusal>);
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Memory,
         Self::TableElements,
         Self::Fuel,
@@ -66,6 +68,7 @@ impl Limit {
         Self::KvEntries,
         Self::KvSize,
         Self::LogBytes,
+        Self::GrantCommit,
     ];
 
     /// A word for labels and reports.
@@ -83,6 +86,7 @@ impl Limit {
             Self::KvEntries => "kv-entries",
             Self::KvSize => "kv-size",
             Self::LogBytes => "log-bytes",
+            Self::GrantCommit => "grant-commit",
         }
     }
 }
@@ -108,6 +112,11 @@ impl Refusals {
             }
             None => self.0.push(refusal),
         }
+    }
+
+    /// Takes in several.
+    pub fn extend(&mut self, refusals: impl IntoIterator<Item = Refusal>) {
+        refusals.into_iter().for_each(|refusal| self.add(refusal));
     }
 
     /// Whether nothing was refused.

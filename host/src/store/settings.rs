@@ -37,8 +37,12 @@ pub struct Settings {
 pub struct SubscriptionSettings {
     /// The plugin.
     pub plugin: PluginName,
-    /// Whether it can run. A plugin that is configured but not in the catalog keeps its cursor and waits.
+    /// Whether it can run. A plugin that is configured but not in the catalog, or that lacks a grant, keeps its cursor and
+    /// waits.
     pub available: bool,
+    /// Whether it has said what it wants of the past; whoever can run has. With it, a subscription that is new here gets
+    /// its start, even if it may not run yet.
+    pub described: bool,
     /// The event names it wants; an event that matches none of them passes unseen.
     pub patterns: Vec<Pattern>,
     /// Whether it wants to see the events that it committed itself.
@@ -144,7 +148,9 @@ pub struct Pattern(Arc<str>);
 
 /// Why a pattern was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("event pattern {0:?}: expected a name, or a prefix that ends in one `*`")]
+#[error(
+    "event pattern {0:?}: expected a name, or a prefix that ends in one `*`, of 1 to 256 bytes without control characters"
+)]
 pub struct PatternError(String);
 
 impl Pattern {
@@ -155,6 +161,16 @@ impl Pattern {
             None => name == &*self.0,
         }
     }
+
+    /// Whether every name that `other` means is meant by this one too.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self.0.strip_suffix('*'), other.0.strip_suffix('*')) {
+            (Some(prefix), Some(longer)) => longer.starts_with(prefix),
+            (Some(_), None) | (None, None) => self.matches(&other.0),
+            // A prefix means more names than one.
+            (None, Some(_)) => false,
+        }
+    }
 }
 
 impl FromStr for Pattern {
@@ -162,7 +178,8 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
         let body = text.strip_suffix('*').unwrap_or(text);
-        let valid = !text.is_empty() && text.len() <= 256 && !body.contains('*');
+        let plain = !body.contains(|c: char| c == '*' || c.is_control());
+        let valid = plain && (1..=256).contains(&text.len());
         valid
             .then(|| Self(text.into()))
             .ok_or_else(|| PatternError(text.to_owned()))
@@ -260,7 +277,51 @@ mod tests {
                 .is_ok_and(|p| p.matches("v1.Chat") && !p.matches("v1.ChatMessageSent"))
         );
         assert!(pattern("*").is_ok_and(|p| p.matches("") && p.matches("x")));
-        assert!(pattern("").is_err() && pattern("a*b").is_err() && pattern("a**").is_err());
+        for bad in ["", "a*b", "a**", "a\nb", "a\u{1b}*", &"a".repeat(257)] {
+            assert!(pattern(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_means_no_name_besides_its_own() {
+        let pattern = |text: &str| text.parse::<Pattern>().expect("a pattern");
+        let needs = ["ab", "ab*", "a*", "*", "b", "abc", "abc*"];
+        for (grant, covered) in [
+            ("ab", vec!["ab"]),
+            ("ab*", vec!["ab", "ab*", "abc", "abc*"]),
+            ("a*", vec!["ab", "ab*", "a*", "abc", "abc*"]),
+            ("*", needs.to_vec()),
+            ("abcd", vec![]),
+            ("abcd*", vec![]),
+        ] {
+            let found = needs
+                .into_iter()
+                .filter(|need| pattern(grant).covers(&pattern(need)));
+            assert_eq!(found.collect::<Vec<_>>(), covered, "{grant}");
+        }
+    }
+
+    #[test]
+    fn what_a_covered_pattern_matches_the_covering_one_matches_too() {
+        let letters = ["", "a", "b", "aa", "ab", "ba", "bb"];
+        let all = || {
+            letters
+                .iter()
+                .flat_map(|text| [(*text).to_owned(), format!("{text}*")])
+        };
+        let patterns = || all().filter_map(|text| text.parse::<Pattern>().ok());
+        // Long enough that a prefix of two letters means a name that no other pattern does.
+        let names =
+            all().flat_map(|text| ["", "a", "b", "c"].map(|end| text.replace('*', "") + end));
+        let names: Vec<String> = names.collect();
+        for (grant, need) in
+            patterns().flat_map(|one| patterns().map(move |two| (one.clone(), two)))
+        {
+            let escapes = names
+                .iter()
+                .any(|name| need.matches(name) && !grant.matches(name));
+            assert_eq!(grant.covers(&need), !escapes, "{grant} and {need}");
+        }
     }
 
     #[test]

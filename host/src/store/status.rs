@@ -99,7 +99,7 @@ pub enum SubscriptionState {
     Tripped,
     /// Waiting until enough of its ration has flowed in.
     Rationed,
-    /// The plugin is not in the catalog; its cursor waits.
+    /// The plugin is not in the catalog, or lacks a grant; its cursor waits.
     Parked,
 }
 

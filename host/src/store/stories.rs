@@ -37,6 +37,7 @@ fn settings(history: History) -> Settings {
         subscriptions: vec![SubscriptionSettings {
             plugin: echo(),
             available: true,
+            described: true,
             patterns: vec!["say".parse().expect("a pattern")],
             own_events: false,
             history,

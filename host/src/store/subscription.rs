@@ -173,7 +173,7 @@ impl Subscription {
     /// Whether nothing before the head that is yet to be found concerns it: it ignores the past, or its plugin is not
     /// here to say what it wants of it.
     pub(super) fn starts_at_head(&self) -> bool {
-        let ignores = self.settings.history == History::Ignore || !self.settings.available;
+        let ignores = self.settings.history == History::Ignore || !self.settings.described;
         self.start == Start::Open && ignores
     }
 

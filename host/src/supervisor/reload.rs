@@ -83,7 +83,10 @@ impl Supervisor {
         self.state.refused = false;
         self.state.kept = reloaded.kept;
         self.state.restart_needed = reloaded.restart_needed;
-        if outcome == ReloadOutcome::Applied {
+        if outcome == ReloadOutcome::Unchanged {
+            // What was only moved to another line is named where it stands now.
+            self.config = Arc::new(reloaded.config);
+        } else {
             self.config = Arc::new(reloaded.config);
             self.state.changes += 1;
             self.parts.running.send_replace(self.config.clone());

@@ -9,7 +9,7 @@ use super::spec::Chosen;
 use super::{Running, Supervisor};
 use crate::act::Act;
 use crate::actor::StoreHandle;
-use crate::catalog::Shelf;
+use crate::catalog::{Absent, Shelf};
 use crate::config::Problem;
 use crate::control::OrderKind;
 use crate::id::{PluginName, StoreId};
@@ -45,8 +45,8 @@ pub struct Removed {
 pub struct Listed {
     /// Its mailbox.
     pub handle: StoreHandle,
-    /// The versions that work for it, by plugin; none for one that is parked.
-    pub plugins: Vec<(PluginName, Option<Arc<Build>>)>,
+    /// The versions that work for it, by plugin, or why one is parked.
+    pub plugins: Vec<(PluginName, Result<Arc<Build>, Absent>)>,
     /// Who paused it, if that was by hand.
     pub order: Option<Act>,
     /// Whether its beginning is an experiment, because the process died when it began before.
@@ -84,9 +84,21 @@ pub struct ConfigState {
 /// What is wrong with stores, by their ids.
 type Problems<'a> = BTreeMap<&'a str, Arc<str>>;
 
+impl Listed {
+    /// Whether a plugin is parked because it lacks a grant.
+    pub fn lacks_grant(&self) -> bool {
+        let lacks = |build: &Result<Arc<Build>, Absent>| match build {
+            Err(Absent::NotGranted { .. }) => true,
+            Ok(_) | Err(Absent::Missing(_)) => false,
+        };
+        self.plugins.iter().any(|(_, build)| lacks(build))
+    }
+}
+
 impl Supervisor {
     /// Shows what runs now.
-    pub(super) fn publish(&self, shelf: &Shelf) {
+    pub(super) fn publish(&mut self, shelf: &Shelf) {
+        self.tell_lacks();
         let problems = self.problems();
         let configured: BTreeSet<&StoreId> = self.config.stores().iter().map(|it| &it.id).collect();
         let stores = self.stores.iter();
@@ -112,9 +124,9 @@ impl Supervisor {
     }
 
     fn listed(&self, id: &StoreId, running: &Running, problems: &Problems<'_>) -> Listed {
-        let build = |(name, stocked): &Chosen| {
-            let build = stocked.as_ref().map(|stocked| stocked.build.clone());
-            (name.clone(), build)
+        let build = |(name, chosen): &Chosen| {
+            let build = chosen.as_ref().map(|stocked| stocked.build.clone());
+            (name.clone(), build.map_err(Absent::clone))
         };
         Listed {
             handle: running.handle.clone(),

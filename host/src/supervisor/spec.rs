@@ -7,7 +7,7 @@ use super::beginning;
 use crate::act::Act;
 use crate::actor::{Rest, Source, StoreSpec, Worker};
 use crate::backend::{Backend, Log, LogSettings};
-use crate::catalog::{Shelf, Stocked};
+use crate::catalog::{Absent, Shelf, Stocked};
 use crate::config::{PluginConfig, RateQuota, Server, StoreConfig, Sync};
 use crate::control::{OrderKind, StoreOrder, Suspicion};
 use crate::id::PluginName;
@@ -16,16 +16,43 @@ use crate::store::{RationSettings, Settings, SubscriptionSettings, TankSettings}
 use crate::sync::{self, Endpoint};
 use crate::telemetry::StoreState;
 
-/// A plugin that is configured for a store, and what the catalog has for it, if anything.
-pub(super) type Chosen = (PluginName, Option<Arc<Stocked>>);
+/// A plugin that is configured for a store, and the version that works for it there, or why none does.
+pub(super) type Chosen = (PluginName, Result<Arc<Stocked>, Absent>);
 
 /// What the catalog has for the plugins of `config`, in their order.
 pub(super) fn choose(config: &StoreConfig, shelf: &Shelf) -> Vec<Chosen> {
-    let stocked = |plugin: &PluginConfig| shelf.choose(&config.id, plugin).ok();
     let plugins = config.plugins.iter();
     plugins
-        .map(|plugin| (plugin.name.clone(), stocked(plugin)))
+        .map(|plugin| (plugin.name.clone(), shelf.choose(&config.id, plugin)))
         .collect()
+}
+
+/// Whether both are the same versions of the same plugins, and what does not work does not for the same reason.
+pub(super) fn is_same(one: &[Chosen], other: &[Chosen]) -> bool {
+    let same = |((name, one), (other_name, other)): (&Chosen, &Chosen)| {
+        let same_version = match (one, other) {
+            (Ok(one), Ok(other)) => Arc::ptr_eq(one, other),
+            (Err(one), Err(other)) => is_same_absence(one, other),
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
+        name == other_name && same_version
+    };
+    one.len() == other.len() && one.iter().zip(other).all(same)
+}
+
+fn is_same_absence(one: &Absent, other: &Absent) -> bool {
+    match (one, other) {
+        (Absent::Missing(one), Absent::Missing(other)) => one == other,
+        (
+            Absent::NotGranted { stocked, lack },
+            Absent::NotGranted {
+                stocked: other,
+                lack: other_lack,
+            },
+        ) => Arc::ptr_eq(stocked, other) && lack == other_lack,
+        (Absent::Missing(_), Absent::NotGranted { .. })
+        | (Absent::NotGranted { .. }, Absent::Missing(_)) => false,
+    }
 }
 
 /// Puts together what a store's task needs. `chosen` is what [`choose`] said.
@@ -40,7 +67,7 @@ pub(super) fn spec(
     let settings = Settings {
         client_id: server.client_id.clone(),
         subscriptions: plugins()
-            .map(|(plugin, stocked)| subscription(config, plugin, stocked.as_deref()))
+            .map(|(plugin, chosen)| subscription(config, plugin, chosen))
             .collect(),
         on_reset: config.on_reset,
         limits: machine_limits(&config.sync),
@@ -49,8 +76,9 @@ pub(super) fn spec(
         runs_max: config.quota.concurrent_runs,
         dead_letters_max: config.quota.dead_letters as usize,
     };
-    let worker = |(plugin, stocked): (&PluginConfig, &Option<Arc<Stocked>>)| {
-        let worker = worker(config, plugin, stocked.clone()?);
+    let worker = |(plugin, chosen): (&PluginConfig, &Result<Arc<Stocked>, Absent>)| {
+        let stocked = chosen.as_ref().ok()?.clone();
+        let worker = worker(config, plugin, stocked);
         Some((plugin.name.clone(), worker))
     };
     Ok(StoreSpec {
@@ -139,14 +167,20 @@ pub fn log_of(config: &StoreConfig, backend: &Backend) -> Log {
 fn subscription(
     store: &StoreConfig,
     config: &PluginConfig,
-    stocked: Option<&Stocked>,
+    chosen: &Result<Arc<Stocked>, Absent>,
 ) -> SubscriptionSettings {
+    // One that lacks a grant does not run, but what it says of itself is known.
+    let stocked = match chosen {
+        Ok(stocked) | Err(Absent::NotGranted { stocked, .. }) => Some(stocked),
+        Err(Absent::Missing(_)) => None,
+    };
     let fuel_per_run = config.quota.run(&store.quota.run).fuel_per_run;
     let description = stocked.map(|stocked| stocked.plugin.description());
     let described = description.map(|description| description.history);
     SubscriptionSettings {
         plugin: config.name.clone(),
-        available: description.is_some(),
+        available: chosen.is_ok(),
+        described: described.is_some(),
         patterns: description
             .map(|description| description.events.clone())
             .unwrap_or_default(),
@@ -193,6 +227,7 @@ fn worker(store: &StoreConfig, config: &PluginConfig, stocked: Arc<Stocked>) -> 
     Worker {
         stocked,
         config: config.config.expose().to_string().into(),
+        grants: Arc::new(config.grants.clone()),
         limits,
         weight: NonZeroU32::new(store.quota.weight).unwrap_or(NonZeroU32::MIN),
     }

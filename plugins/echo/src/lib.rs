@@ -24,6 +24,7 @@ impl about::Guest for Echo {
         Description {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             events: vec![CHAT_MESSAGE_SENT.to_owned()],
+            commits: vec![CHAT_MESSAGE_SENT.to_owned()],
             own_events: false,
             history: History::Ignore,
         }

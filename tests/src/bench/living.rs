@@ -12,6 +12,7 @@ use super::Machine;
 use super::subject::{Kind, Subject};
 use crate::backend::Backend;
 use crate::components;
+use crate::grants::granted;
 use crate::history::{CHAT, question};
 use crate::host::Host;
 use crate::living::percentiles;
@@ -116,7 +117,7 @@ pub async fn run(plan: Plan, machine: &Machine) -> Result<String> {
 }
 
 async fn start() -> Result<Host> {
-    let mut host = Host::new(&format!("sync = \"embedded\"\nplugins = [{PLUGIN:?}]"))?;
+    let mut host = Host::new(&format!("sync = \"embedded\"\n{}", granted(&[PLUGIN])))?;
     host.keep_address();
     host.store(STORE, "")?;
     place(&file(&host), &component("1")?, Way::Copy).await?;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::backend::Backend;
+use crate::grants::granted;
 use crate::host::{Host, resident_bytes};
 use crate::paths;
 use crate::wait;
@@ -86,8 +87,9 @@ impl Subject {
 async fn start_host(backend: &Backend, stores: usize) -> Result<Host> {
     // Nothing but defaults: what is measured is what an operator gets.
     let mut host = Host::new(&format!(
-        "sync = {:?}\nplugins = [\"reply\"]",
-        backend.url()
+        "sync = {:?}\n{}",
+        backend.url(),
+        granted(&["reply"])
     ))?;
     host.install("reply")?;
     for number in 0..stores {

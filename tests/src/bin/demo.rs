@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use quartermaster_tests::grants::{granted, granted_with};
 use quartermaster_tests::history::{CHAT, LogEvent, question};
 use quartermaster_tests::host::Host;
 use quartermaster_tests::raw::RawClient;
@@ -93,11 +94,12 @@ fn installation() -> Result<Host> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    let host = Host::in_folder(&folder, "sync = \"embedded\"\nplugins = [\"echo\"]")?;
+    let defaults = format!("sync = \"embedded\"\n{}", granted(&["echo"]));
+    let host = Host::in_folder(&folder, &defaults)?;
     host.install("echo")?;
     host.store(
         STORES[0],
-        "plugins.echo = { config = { greeting = \"The kitchen heard you.\" } }\n",
+        &granted_with("echo", "config = { greeting = \"The kitchen heard you.\" }"),
     )?;
     host.store(STORES[1], "")?;
     Ok(host)

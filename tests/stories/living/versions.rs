@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use quartermaster_tests::grants::granted_with;
 use quartermaster_tests::host::Host;
 use quartermaster_tests::versions::{PLUGIN, Way, component};
 use quartermaster_tests::wait;
@@ -174,7 +175,7 @@ async fn versions_are_pinned_and_rolled_back_and_that_outlives_the_process() -> 
     // What the configuration says goes before what was said by hand.
     host.store(
         "desk",
-        &format!("plugins.{PLUGIN} = {{ sha256 = \"{second}\" }}\n"),
+        &granted_with(PLUGIN, &format!("sha256 = \"{second}\"")),
     )?;
     runs_version(&host, "desk", "version-00000002").await?;
     let said = host.command(&["plugin", "rollback", PLUGIN]).await?;

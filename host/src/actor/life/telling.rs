@@ -4,6 +4,8 @@ use tracing::{debug, info, warn};
 
 use super::Life;
 use crate::actor::handle::{Face, state_of};
+use crate::runtime::NotGranted;
+use crate::stamp::Stamp;
 use crate::store::{Commit, SessionStatus};
 
 impl Life {
@@ -49,5 +51,16 @@ impl Life {
                 warn!(%store, %plugin, failures = breaker.failures, %until, "plugin rests: it fails whatever the event");
             }
         }
+    }
+
+    /// A run wanted to commit what it may not; its guest was told at once.
+    pub(super) fn tell_not_granted(&self, stamp: &Stamp, refused: &NotGranted) {
+        let NotGranted {
+            commits,
+            name,
+            reason,
+        } = refused;
+        let store = &self.spec.id;
+        warn!(%store, %stamp, commits, event = %name, %reason, "commits refused: not granted");
     }
 }

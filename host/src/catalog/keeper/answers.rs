@@ -9,11 +9,12 @@ use super::Catalog;
 use crate::act::Act;
 use crate::catalog::choice::name_of;
 use crate::catalog::desk::{
-    CatalogReport, Choice, Order, OrderError, PinReport, PluginReport, VersionReport, VersionState,
+    CatalogReport, Choice, NotGrantedReport, Order, OrderError, PinReport, PluginReport,
+    VersionReport, VersionState,
 };
 use crate::catalog::judge;
 use crate::catalog::orders::{Around, Change};
-use crate::catalog::shelf::Offer;
+use crate::catalog::shelf::{Absent, Offer};
 use crate::config::Rollout;
 use crate::control::{Alert, Version};
 use crate::id::{PluginDigest, PluginName, StoreId};
@@ -225,7 +226,26 @@ impl Catalog {
             rollout: lineup.rollout.as_ref().map(shown),
             versions: lineup.versions.iter().map(report).collect(),
             pins: lineup.pins.iter().map(pin).collect(),
+            not_granted: self.not_granted(name, offer),
         }
+    }
+
+    /// The stores in which the plugin lacks a grant.
+    fn not_granted(&self, name: &PluginName, offer: &Offer) -> Option<NotGrantedReport> {
+        let mut found: Option<NotGrantedReport> = None;
+        for store in self.config.stores() {
+            for plugin in store.plugins.iter().filter(|plugin| plugin.name == *name) {
+                let Err(Absent::NotGranted { lack, .. }) = offer.choose(&store.id, plugin) else {
+                    continue;
+                };
+                let new = || NotGrantedReport {
+                    stores: 0,
+                    reason: lack.reason.clone(),
+                };
+                found.get_or_insert_with(new).stores += 1;
+            }
+        }
+        found
     }
 }
 

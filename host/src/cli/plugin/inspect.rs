@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -18,11 +19,11 @@ use crate::cli::{Refusal, stores};
 use crate::config::{Environment, Location};
 use crate::id::PluginName;
 use crate::runtime::{Engine, EngineSettings, FileKind, Inspection, inspect};
-use crate::store::History;
+use crate::store::{Grants, History};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  quartermaster plugin inspect plugins/dist/echo.wasm   a file, without a server: what it is, what it needs
+  quartermaster plugin inspect plugins/dist/echo.wasm   a file, without a server: what it is, and the line that grants a store's use of it
   quartermaster plugin inspect ./echo.wasm --json | jq .grants
   quartermaster plugin inspect echo                     a plugin of the running server, with whole digests
 
@@ -80,23 +81,13 @@ pub(super) fn run(
 
 /// Not interruptible by us: nothing can stop a compiler on a thread, so Ctrl-C shall end the process at once.
 fn inspect_file(path: &Path, json: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let bytes = read(path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let engine = Engine::new(EngineSettings {
-        cache: None,
-        instances_max: NonZeroU32::MIN,
-        ..EngineSettings::default()
-    })?;
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let named = stem.unwrap_or_default().parse::<PluginName>();
     let name = match &named {
         Ok(name) => name.clone(),
         Err(_) => "unnamed".parse().expect("it is a plugin's name"),
     };
-    let mut inspection = runtime.block_on(inspect(&engine, name, bytes));
+    let mut inspection = examine(path, name, Duration::MAX)?;
     if let Err(error) = named
         && inspection.refused.is_none()
     {
@@ -116,6 +107,33 @@ fn inspect_file(path: &Path, json: bool, out: &mut dyn Write) -> anyhow::Result<
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// Looks into a file, for at most so long. It is compiled in this process, by a thread that nothing can stop.
+///
+/// # Errors
+/// The file cannot be read, or it takes longer.
+pub(in crate::cli) fn examine(
+    path: &Path,
+    name: PluginName,
+    patience: Duration,
+) -> anyhow::Result<Inspection> {
+    let bytes = read(path)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let engine = Engine::new(EngineSettings {
+        cache: None,
+        instances_max: NonZeroU32::MIN,
+        ..EngineSettings::default()
+    })?;
+    let examined = async { tokio::time::timeout(patience, inspect(&engine, name, bytes)).await };
+    let examined = runtime.block_on(examined);
+    // The process is about to end, and a compiler that goes on ends with it.
+    runtime.shutdown_background();
+    let shown = path.display();
+    examined.with_context(|| format!("{shown}: looking into it takes more than {patience:?}"))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -173,11 +191,14 @@ impl Inspected {
             let own_events = if description.own_events { "yes" } else { "no" };
             let events = description.events.iter().map(ToString::to_string);
             say("version", description.version.clone());
-            say("events", events.collect::<Vec<_>>().join(", "));
+            let commits = description.commits.iter().map(ToString::to_string);
+            say("events", list_or(&events.collect::<Vec<_>>(), "none"));
+            say("commits", list_or(&commits.collect::<Vec<_>>(), "none"));
             say("own events", own_events.to_owned());
             say("history", history.to_owned());
         }
-        say("grants", list_or(&it.grants, "none"));
+        let grants = it.grants.as_ref().map(|grants| self.grants_line(grants));
+        say("grants", grants.unwrap_or_else(none));
         for (key, items) in [("imports", &it.imports), ("exports", &it.exports)] {
             if items.is_empty() {
                 say(key, none());
@@ -197,6 +218,16 @@ impl Inspected {
         };
         say("verdict", verdict);
         table::print(&rows, out)
+    }
+
+    /// What a store's file has to say for it to work there.
+    fn grants_line(&self, grants: &Grants) -> String {
+        let stem = self.file.file_stem().unwrap_or_default();
+        let name = stem.to_string_lossy();
+        match grants.is_empty() {
+            true => format!("plugins.{name} = {{}}"),
+            false => format!("plugins.{name} = {{ grants = {{ {grants} }} }}"),
+        }
     }
 }
 
@@ -275,9 +306,10 @@ fn print_running(plugin: &PluginReport, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     table::print(&rows, out)?;
-    if !plugin.pins.is_empty() {
+    if !plugin.pins.is_empty() || plugin.not_granted.is_some() {
         writeln!(out)?;
     }
+    list::print_lack(plugin, out)?;
     list::print_pins(plugin, out)
 }
 
@@ -392,6 +424,7 @@ mod tests {
                  first seen  2026-11-23T11:13:13.359Z\n\
                  runs        12, of which 0 failed\n\
                  \n\
+                 parked: echo needs kv in lab: add kv = true to it; and in 2 more stores\n\
                  pin: echo in store shop stays at bbbbbbbbbbbb: by alice (uid 7), 1970-01-01T00:00:00.000Z: too many \
                  failures\n"
             )

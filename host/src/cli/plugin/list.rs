@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::catalog::{CatalogReport, PluginReport, VersionReport, VersionState};
+use crate::catalog::{CatalogReport, NotGrantedReport, PluginReport, VersionReport, VersionState};
 use crate::cli::control::{Client, Running};
 use crate::cli::table::{self, count};
 use crate::config::{Environment, Location};
@@ -15,7 +15,8 @@ Examples:
 
 A line is a version: its plugin, what it calls itself, the first digits of its SHA-256, what is done with it (stable: for \
 every store; candidate: for the stores of its rollout; kept: to go back to; withdrawn: not used again), the stores that use \
-it, and its runs since the server started. Versions that somebody holds and files that were refused follow.";
+it, and its runs since the server started. Grants that a plugin lacks, versions that somebody holds and files that were \
+refused follow.";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
@@ -58,9 +59,22 @@ async fn list(json: bool, client: &Client, out: &mut dyn Write) -> anyhow::Resul
 pub(super) fn print(plugins: &[PluginReport], out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<Vec<String>> = plugins.iter().flat_map(rows_of).collect();
     table::print(&rows, out)?;
-    plugins
-        .iter()
-        .try_for_each(|plugin| print_pins(plugin, out))
+    plugins.iter().try_for_each(|plugin| {
+        print_lack(plugin, out)?;
+        print_pins(plugin, out)
+    })
+}
+
+/// Prints what it lacks, if anything.
+pub(super) fn print_lack(plugin: &PluginReport, out: &mut dyn Write) -> io::Result<()> {
+    let Some(NotGrantedReport { stores, reason }) = &plugin.not_granted else {
+        return Ok(());
+    };
+    let more = match stores.saturating_sub(1) {
+        0 => String::new(),
+        more => format!("; and in {}", count(more as u64, "more store")),
+    };
+    writeln!(out, "parked: {reason}{more}")
 }
 
 /// Prints a line for each pin.
@@ -154,12 +168,14 @@ pub(super) mod tests {
             "name": "echo", "present": true, "stores": 4, "rollout": "workspace-1",
             "versions": [withdrawn, version("b", "1.3.0", "stable", 0)],
             "pins": [{ "store": "shop", "sha256": "b".repeat(64), "act": act }],
+            "not_granted": { "stores": 3, "reason": "echo needs kv in lab: add kv = true to it" },
         })
     }
 
     fn catalog() -> Value {
         let todo = json!({
             "name": "todo", "present": false, "stores": 0, "rollout": null, "versions": [], "pins": [],
+            "not_granted": null,
         });
         let refused = json!({ "path": "plugins/dist/x.wasm", "reason": "it is a core module" });
         json!({ "plugins": [echo(), todo], "refused": [refused] })
@@ -182,6 +198,7 @@ pub(super) mod tests {
              (uid 7), 1970-01-01T00:00:00.000Z: too many failures\n\
              echo  1.3.0      bbbbbbbbbbbb  stable     1 store  12 runs\n\
              todo  -          -             file gone, subscriptions are parked\n\
+             parked: echo needs kv in lab: add kv = true to it; and in 2 more stores\n\
              pin: echo in store shop stays at bbbbbbbbbbbb: by alice (uid 7), 1970-01-01T00:00:00.000Z: too many \
              failures\n\
              refused: plugins/dist/x.wasm: it is a core module\n"

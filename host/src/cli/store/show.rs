@@ -95,7 +95,11 @@ fn rows(store: &StoreId, shown: &Value) -> Vec<Vec<String>> {
             .collect();
         let build = match text(&plugin["version"]) {
             Some(version) => format!("{name}  {version}  {digits}"),
-            None => format!("{name}  parked: there is no version that it can use"),
+            None => {
+                let reason = text(&plugin["reason"]);
+                let reason = reason.unwrap_or_else(|| "no version of it works here".to_owned());
+                format!("{name}  parked: {reason}")
+            }
         };
         rows.push(vec!["plugin".to_owned(), build]);
     }
@@ -127,7 +131,7 @@ mod tests {
             "order": { "by": "alice (uid 7)", "why": "moving", "at": "2026-11-25T06:00:00.000Z" },
             "plugins": [
                 { "name": "echo", "version": "1.3.0", "sha256": "b".repeat(64) },
-                { "name": "todo", "version": null, "sha256": null },
+                { "name": "todo", "version": null, "sha256": null, "reason": "todo needs kv in shop: add kv" },
             ],
             "outbox": 2,
         });
@@ -146,7 +150,7 @@ mod tests {
              outbox   2\n\
              ordered  by alice (uid 7), 2026-11-25T06:00:00.000Z: moving\n\
              plugin   echo  1.3.0  bbbbbbbbbbbb\n\
-             plugin   todo  parked: there is no version that it can use\n"
+             plugin   todo  parked: todo needs kv in shop: add kv\n"
         );
     }
 }

@@ -87,6 +87,43 @@ async fn a_projecting_run_commits_nothing_and_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_granted_is_refused_and_the_run_decides_itself() {
+    // Traps unless the answer is `err(not-granted(_))`; commits what it may, all the same.
+    let on_event = format!(
+        "{COMMIT}
+        (if (i32.ne (i32.load8_u (i32.const 8192)) (i32.const 1)) (then (unreachable)))
+        (if (i32.ne (i32.load8_u (i32.const 8196)) (i32.const 4)) (then (unreachable)))
+        (i32.store8 (i32.const 4104) (i32.const 0x58))
+        {COMMIT} (i32.const 1024)"
+    );
+    let mut call = call();
+    let grants = Grants {
+        commit: vec!["v1.EchoeX".parse().expect("a pattern")],
+        ..Grants::default()
+    };
+    call.grants = Arc::new(grants);
+    let report = run(&on_event, call).await;
+    let names: Vec<_> = drafts(&report).iter().map(|draft| &*draft.name).collect();
+    assert_eq!(names, ["v1.EchoeX"]);
+    let refused = report.not_granted.expect("it is told");
+    assert_eq!((refused.commits, &*refused.name), (1, "v1.Echoed"));
+}
+
+#[tokio::test]
+async fn a_name_that_the_description_does_not_have_is_refused_whatever_is_granted() {
+    // `w1.Echoed`, where the description has `v1.*`; then it traps, and what was refused is told even so.
+    let on_event = format!(
+        "(i32.store8 (i32.const 4096) (i32.const 0x77)) {COMMIT}
+        (if (i32.ne (i32.load8_u (i32.const 8196)) (i32.const 4)) (then (return (i32.const 1024))))
+        (unreachable)"
+    );
+    let report = run(&on_event, call()).await;
+    assert_eq!(report.ending, Ending::Trapped);
+    let refused = report.not_granted.expect("it is told");
+    assert!(refused.reason.contains("description"), "{}", refused.reason);
+}
+
+#[tokio::test]
 async fn a_run_reads_its_own_writes_over_the_map() {
     // Adds one to the byte under `key`, reads that back, and fails unless it is what it wrote.
     let on_event = "

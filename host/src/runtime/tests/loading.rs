@@ -16,10 +16,17 @@ async fn a_plugin_says_what_it_is() {
     let expected = Description {
         version: "1.2.3".to_owned(),
         events: vec!["v1*".parse().expect("a pattern")],
+        commits: vec!["v1.*".parse().expect("a pattern")],
         own_events: false,
         history: History::Project,
     };
     assert_eq!(plugin.description(), &expected);
+    let needs = plugin.needs();
+    assert_eq!(
+        (&needs.read, &needs.commit),
+        (&expected.events, &expected.commits)
+    );
+    assert!(needs.kv, "it imports kv");
     assert_eq!(plugin.size_bytes(), bytes.len());
     assert_eq!(plugin.digest().as_str().len(), 64);
     assert_eq!(&*plugin.build().version, "1.2.3");
@@ -151,7 +158,17 @@ async fn a_bad_description_is_refused() {
         // 65 patterns, all the empty one.
         (
             "(i32.store (i32.const 2056) (i32.const 8192)) (i32.store (i32.const 2060) (i32.const 65)) (i32.const 2048)",
-            "65 event patterns",
+            "events: 65 event patterns",
+        ),
+        // The same in what it commits.
+        (
+            "(i32.store (i32.const 2064) (i32.const 8192)) (i32.store (i32.const 2068) (i32.const 65)) (i32.const 2048)",
+            "commits: 65 event patterns",
+        ),
+        // It commits "v1.\n".
+        (
+            "(i32.store8 (i32.const 2139) (i32.const 10)) (i32.const 2048)",
+            "commits: event pattern \"v1.\\n\": expected a name, or a prefix",
         ),
     ];
     for (describe, words) in bad {
@@ -271,9 +288,17 @@ async fn an_inspection_says_what_a_component_is_and_needs() {
     let good = inspect(&ENGINE, name(), &bytes[..]).await;
     assert_eq!(good.kind, FileKind::Component);
     assert_eq!(good.refused, None);
-    assert_eq!(good.grants, ["store", "kv", "log"]);
+    let grants = good.grants.clone().expect("it said what it needs");
     assert_eq!(
-        good.description.expect("a description").version.as_str(),
+        grants.to_string(),
+        "read = [\"v1*\"], commit = [\"v1.*\"], kv = true"
+    );
+    assert_eq!(
+        good.description
+            .as_ref()
+            .expect("a description")
+            .version
+            .as_str(),
         "1.2.3"
     );
     assert!(good.compile_time.is_some());
@@ -293,7 +318,10 @@ async fn an_inspection_says_what_a_component_is_and_needs() {
     let other = inspect(&ENGINE, name(), other).await;
     assert_eq!(other.kind, FileKind::Component);
     assert!(other.refused.clone().expect("a reason").contains("world"));
+    let json = serde_json::to_value(&good).expect("JSON");
+    assert_eq!(json["grants"]["commit"], serde_json::json!(["v1.*"]));
     let json = serde_json::to_value(&other).expect("JSON");
+    assert_eq!(json["grants"], serde_json::Value::Null);
     assert_eq!(json["kind"], "component");
     assert_eq!(json["description"], serde_json::Value::Null);
     assert!(json["compile_time"].is_u64(), "{json}");

@@ -41,6 +41,7 @@ impl World {
             }
             Change::Rations => self.hosts[host].meagre ^= true,
             Change::Catalog => self.toggle(host, Standing::Missing),
+            Change::Grants => self.toggle(host, Standing::Barred),
         }
         self.tell_settings(host);
     }
@@ -51,7 +52,7 @@ impl World {
         self.hosts[host].handle(Input::Reconfigure { settings }, self.now);
     }
 
-    /// A plugin goes `away`, or comes back.
+    /// A plugin goes `away`, or comes back; what is back in the catalog may still lack a grant.
     fn toggle(&mut self, host: usize, away: Standing) {
         let choice = self.plan.guests.len().min(self.plan.reconfigurable);
         let chosen = self.rng.usize(..choice);
@@ -64,8 +65,10 @@ impl World {
         *standing = match *standing {
             Standing::Serving => away,
             // What a membership has taken away, only that gives back.
-            Standing::Removed if away == Standing::Missing => Standing::Removed,
-            Standing::Missing | Standing::Removed => Standing::Serving,
+            Standing::Removed if away != Standing::Removed => Standing::Removed,
+            Standing::Missing if away == Standing::Barred => away,
+            Standing::Barred if away == Standing::Missing => away,
+            Standing::Missing | Standing::Barred | Standing::Removed => Standing::Serving,
         };
         let standing = *standing;
         self.note(|| format!("{plugin} is {standing:?} now"));

@@ -61,7 +61,7 @@ impl Chronicle {
         for (plugin, standing) in configured {
             let place = (journal, plugin.clone());
             match standing {
-                Standing::Serving | Standing::Missing => {
+                Standing::Serving | Standing::Missing | Standing::Barred => {
                     if !content.subscriptions.contains_key(plugin) {
                         self.configured_at.entry(place).or_insert(head);
                     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::PluginName;
 use crate::stamp::DraftStamp;
+use crate::store::sim::host::Standing;
 use crate::store::{History, KvWrite, Mode, RationSettings, SubscriptionSettings};
 
 /// One plugin's kv in one store.
@@ -119,12 +120,13 @@ impl Guest {
     }
 
     /// The guest as the machine is told of it.
-    pub(super) fn settings(&self, available: bool, wide: bool) -> SubscriptionSettings {
+    pub(super) fn settings(&self, standing: Standing, wide: bool) -> SubscriptionSettings {
         let pattern = |text: &&str| text.parse().expect("model patterns are well formed");
         let also = if wide { self.also } else { &[] };
         SubscriptionSettings {
             plugin: self.plugin.clone(),
-            available,
+            available: standing == Standing::Serving,
+            described: matches!(standing, Standing::Serving | Standing::Barred),
             patterns: self.wants.iter().chain(also).map(pattern).collect(),
             own_events: self.own_events,
             history: self.history,

@@ -42,11 +42,12 @@ pub(super) struct Host {
     life: Option<Life>,
 }
 
-/// Whether a plugin is configured, and in the catalog.
+/// Whether a plugin is configured, in the catalog, and granted what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Serving,
     Missing,
+    Barred,
     Removed,
 }
 
@@ -153,9 +154,10 @@ impl Host {
             plan.guests
                 .iter()
                 .filter_map(|guest| match self.configured[&guest.plugin] {
-                    Standing::Serving => Some(guest.settings(true, self.wide)),
-                    Standing::Missing => Some(guest.settings(false, self.wide)),
                     Standing::Removed => None,
+                    standing @ (Standing::Serving | Standing::Missing | Standing::Barred) => {
+                        Some(guest.settings(standing, self.wide))
+                    }
                 });
         let mut limits = plan.limits.clone();
         if self.cramped {

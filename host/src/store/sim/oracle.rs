@@ -287,7 +287,7 @@ impl Evidence<'_> {
                 (Some(record), Standing::Serving) => {
                     self.judge_subscription(number, content, guest, record, sets)?;
                 }
-                (_, Standing::Missing) | (None, Standing::Removed) => {}
+                (_, Standing::Missing | Standing::Barred) | (None, Standing::Removed) => {}
                 (None, Standing::Serving) => {
                     let text = format!("journal {number}: {} never started", guest.plugin);
                     return Err(Violation::new(Rule::Wedge, text));

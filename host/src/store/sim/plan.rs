@@ -161,6 +161,8 @@ pub(super) enum Change {
     Patterns,
     /// Which plugins are there.
     Catalog,
+    /// Which plugins are granted what they need.
+    Grants,
 }
 
 impl Plan {

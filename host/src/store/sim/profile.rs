@@ -417,7 +417,20 @@ fn living(seed: u64) -> Plan {
         drain: 2,
         ..calm.weights
     };
-    Plan { weights, ..calm }
+    Plan {
+        weights,
+        changes: &[
+            Change::Surroundings,
+            Change::Timing,
+            Change::Limits,
+            Change::Patterns,
+            Change::Catalog,
+            Change::Catalog,
+            Change::Grants,
+            Change::Grants,
+        ],
+        ..calm
+    }
 }
 
 /// Tanks that are nearly empty, and become larger and smaller.

@@ -165,6 +165,60 @@ fn a_plugin_that_is_back_has_the_log_scanned_again() {
     assert_eq!(told.effects(), [Effect::Restart]);
 }
 
+/// What a plugin that lacks a grant has: nothing runs, but it says what it wants of the past.
+fn barred(it: &mut Settings) {
+    it.subscriptions[0].available = false;
+}
+
+/// What a plugin that is not in the catalog has.
+fn absent(it: &mut Settings) {
+    barred(it);
+    it.subscriptions[0].described = false;
+}
+
+/// Caught up for the first time with a log of three events, under `settings`.
+fn newcomer(change: fn(&mut Settings)) -> Told {
+    let mut settings = settings(History::Ignore);
+    change(&mut settings);
+    let snapshot = Snapshot {
+        subscriptions: Vec::new(),
+        ..snapshot(0)
+    };
+    let mut told = Told::live(settings, snapshot, vec![said(1), said(2), said(3)]);
+    told.effects();
+    told
+}
+
+#[test]
+fn a_plugin_that_lacks_a_grant_gets_its_start_and_nothing_runs() {
+    let mut told = newcomer(barred);
+    assert_eq!(told.runs(), []);
+    let status = told.state.status().subscriptions.remove(0);
+    let cursor = status.cursor.map(SeqNum::get);
+    assert_eq!((status.state, cursor), (SubscriptionState::Parked, Some(3)));
+    let record = &told
+        .commits
+        .last()
+        .expect("the start is written")
+        .subscriptions[0];
+    assert_eq!((record.start.get(), record.cursor.get()), (3, 3));
+    // What is said meanwhile waits for it.
+    told.pulled(1, vec![said(4)]);
+    assert_eq!(told.runs(), []);
+    assert_eq!(told.state.status().subscriptions[0].lag_events, 1);
+    told.tell(available(true));
+    assert_eq!(told.effects(), [Effect::Restart]);
+}
+
+#[test]
+fn a_plugin_that_is_not_there_gets_no_start_until_it_says_what_it_wants() {
+    let mut told = newcomer(absent);
+    assert_eq!(told.state.status().subscriptions[0].cursor, None);
+    // This life is past the moment at which starts are fixed.
+    told.tell(changed(barred));
+    assert_eq!(told.effects(), [Effect::Restart]);
+}
+
 #[test]
 fn history_matters_only_until_the_start_is_fixed() {
     let mut told = idle();

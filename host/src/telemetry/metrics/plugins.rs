@@ -24,6 +24,8 @@ pub(super) struct Plugins {
     families: Families,
     /// A lock, because plugins come and go; it is held for a look-up only, and written once for each plugin.
     known: RwLock<BTreeMap<PluginName, Arc<OfPlugin>>>,
+    /// Subscriptions that wait for a grant.
+    not_granted: Gauge,
     loads: Family<LoadLabel, Counter>,
     refused: Gauge,
     rollbacks: Counter,
@@ -146,6 +148,12 @@ impl Metrics {
         self.plugins.of(plugin).dead_letters.inc();
     }
 
+    /// So many subscriptions wait for a grant at the moment.
+    pub fn subscriptions_not_granted(&self, count: usize) {
+        let gauge = &self.plugins.not_granted;
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// A file of the plugin folder that was new or changed became a plugin, or was refused.
     pub fn plugin_loaded(&self, loaded: bool) {
         let outcome = if loaded { "loaded" } else { "refused" };
@@ -173,6 +181,7 @@ impl Plugins {
         let plugins = Self {
             families: Families::new(registry),
             known: RwLock::default(),
+            not_granted: Gauge::default(),
             loads: Family::default(),
             refused: Gauge::default(),
             rollbacks: Counter::default(),
@@ -180,6 +189,11 @@ impl Plugins {
         for outcome in ["loaded", "refused"] {
             plugins.loads.get_or_create_owned(&LoadLabel { outcome });
         }
+        registry.register(
+            "qm_subscriptions_not_granted",
+            "Subscriptions that are parked because their plugin lacks a grant",
+            plugins.not_granted.clone(),
+        );
         registry.register(
             "qm_plugin_loads",
             "Files of plugins that were new or changed, by what came of them",
@@ -457,6 +471,15 @@ mod tests {
         );
         let text = metrics.render();
         assert_eq!(text.matches("qm_fuel_total{").count(), PLUGINS_MAX + 1);
+    }
+
+    #[test]
+    fn subscriptions_that_wait_for_a_grant_are_counted() {
+        let metrics = Metrics::default();
+        assert_lines(&metrics, &["qm_subscriptions_not_granted 0"]);
+        metrics.subscriptions_not_granted(7);
+        metrics.subscriptions_not_granted(5);
+        assert_lines(&metrics, &["qm_subscriptions_not_granted 5"]);
     }
 
     #[test]

@@ -5,14 +5,18 @@ mod raw;
 
 use guest::log::Level;
 use guest::{
-    About, ChatMessage, Description, Event, Failure, OnEvent, Run, TODO_CREATED, kv, log, store,
+    About, ChatMessage, Description, Event, Failure, OnEvent, Run, TASK_EXECUTED, TODO_COMPLETED,
+    TODO_CREATED, kv, log, store,
 };
 
 struct Garbage;
 
 impl About for Garbage {
     fn describe() -> Description {
-        guest::chat_messages()
+        Description {
+            commits: [TODO_CREATED, TASK_EXECUTED].map(str::to_owned).to_vec(),
+            ..guest::chat_messages()
+        }
     }
 }
 
@@ -25,6 +29,7 @@ impl OnEvent for Garbage {
             "empty-name" => commit("", "{}"),
             "long-name" => commit(&"n".repeat(257), "{}"),
             "control-name" => commit("v1.Todo\nCreated", "{}"),
+            "undeclared-name" => commit(TODO_COMPLETED, r#"{"id":"a"}"#),
             "empty-args" => commit(TODO_CREATED, ""),
             "broken-args" => commit(TODO_CREATED, r#"{"id":"#),
             "two-args" => commit(TODO_CREATED, r#"{"id":"a"} {"id":"b"}"#),

@@ -43,11 +43,12 @@ impl ChatMessage {
     }
 }
 
-/// Wants chat messages from now on, and none of its own events.
+/// Wants chat messages from now on, and none of its own events; commits tasks.
 pub fn chat_messages() -> Description {
     Description {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         events: vec![CHAT_MESSAGE_SENT.to_owned()],
+        commits: vec![TASK_EXECUTED.to_owned()],
         own_events: false,
         history: History::Ignore,
     }

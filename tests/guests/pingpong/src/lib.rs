@@ -15,6 +15,7 @@ impl About for Pingpong {
     fn describe() -> Description {
         Description {
             events: [PING, PONG, CHAT_MESSAGE_SENT].map(str::to_owned).to_vec(),
+            commits: [PING, PONG].map(str::to_owned).to_vec(),
             own_events: true,
             ..guest::chat_messages()
         }

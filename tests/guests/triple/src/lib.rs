@@ -1,8 +1,8 @@
 //! Answers every message of a user with three events: all of them come to lie side by side in the log, or none does.
 
 use guest::{
-    About, ChatMessage, Description, Event, Failure, OnEvent, Run, TODO_COMPLETED, TODO_CREATED,
-    store,
+    About, ChatMessage, Description, Event, Failure, OnEvent, Run, TASK_EXECUTED, TODO_COMPLETED,
+    TODO_CREATED, store,
 };
 use serde_json::json;
 
@@ -10,7 +10,10 @@ struct Triple;
 
 impl About for Triple {
     fn describe() -> Description {
-        guest::chat_messages()
+        Description {
+            commits: ["v1.Todo*", TASK_EXECUTED].map(str::to_owned).to_vec(),
+            ..guest::chat_messages()
+        }
     }
 }
 
