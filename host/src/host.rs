@@ -25,7 +25,7 @@ use crate::http::sync::Endpoint;
 use crate::http::{self, Demo, Site};
 use crate::journal::{Journal, JournalConfig};
 use crate::runtime::{Engine, EngineSettings};
-use crate::supervisor::{Parts, Supervisor, addresses};
+use crate::supervisor::{Desk, Parts, Roster, Supervisor, addresses};
 use crate::telemetry::Metrics;
 
 /// Stores that open a socket at the same time: enough to start a thousand in seconds, few enough that a backend which
@@ -103,15 +103,7 @@ impl Host {
         let sync = Arc::new(self.endpoint(&server));
         let parts = self.parts(source, running, shelf, sync.clone());
         let (mut supervisor, desk, roster) = Supervisor::start(parts, loaded).await?;
-        let orders = Orders {
-            roster: roster.clone(),
-            desk,
-            catalog: catalog_desk,
-            control: self.control.clone(),
-            journal: self.shared.journal.clone(),
-            journals: server.data.join("journals").into(),
-            clock: self.shared.clock,
-        };
+        let orders = self.orders(roster.clone(), desk, catalog_desk);
         tasks.spawn(http::control::serve(control, orders, closing.clone()));
         let site = Site {
             roster,
@@ -141,6 +133,23 @@ impl Host {
         std::fs::remove_file(&socket).ok();
         tell_end(finished);
         Ok(())
+    }
+
+    /// Who carries out what is ordered.
+    fn orders(
+        &self,
+        roster: watch::Receiver<Arc<Roster>>,
+        desk: Desk,
+        catalog: CatalogDesk,
+    ) -> Orders {
+        Orders {
+            roster,
+            desk,
+            catalog,
+            control: self.control.clone(),
+            journal: self.shared.journal.clone(),
+            clock: self.shared.clock,
+        }
     }
 
     /// Where apps reach the logs that are kept here; none of them yet.

@@ -81,6 +81,7 @@ impl JournalConfig {
 #[derive(Clone, Debug)]
 pub struct Journal {
     threads: Arc<[mpsc::Sender<Message>]>,
+    folder: Arc<Path>,
 }
 
 /// The right to write to a store's journal, until somebody else claims it. After any [`Error`] it is spent.
@@ -164,7 +165,13 @@ impl Journal {
             threads.push(sender);
         }
         let threads = threads.into();
-        Ok(Self { threads })
+        let folder = folder.into();
+        Ok(Self { threads, folder })
+    }
+
+    /// Where the files are.
+    pub fn folder(&self) -> &Arc<Path> {
+        &self.folder
     }
 
     /// Takes the store's journal, which is made if there is none. An earlier lease is fenced.

@@ -52,8 +52,6 @@ pub struct Orders {
     pub control: Control,
     /// For what runs used.
     pub journal: Journal,
-    /// Where the journals are.
-    pub journals: Arc<std::path::Path>,
     /// The time of an order.
     pub clock: Clock,
 }

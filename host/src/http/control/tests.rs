@@ -43,7 +43,6 @@ impl Server {
             catalog: CatalogDesk::deserted(),
             control: Control::open(&folder.path().join("control.db")).expect("a file"),
             journal: journal.clone(),
-            journals: folder.path().into(),
             clock: Clock::start(),
         };
         let listener = bind(&path).expect("it listens");

@@ -1,5 +1,7 @@
 //! What runs used, asked of the journals of a running host: of one store, or of every store that has a journal.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -77,10 +79,10 @@ async fn report(
 impl Orders {
     /// Every store that has a journal.
     async fn stores(&self) -> Result<Vec<StoreId>, Refusal> {
-        let journals = self.journals.clone();
-        let listed = tokio::task::spawn_blocking(move || journal::stores(&journals)).await;
+        let folder = Arc::clone(self.journal.folder());
+        let listed = tokio::task::spawn_blocking(move || journal::stores(&folder)).await;
         let failed = |error: &dyn std::fmt::Display| {
-            let reason = format!("cannot list {}: {error}", self.journals.display());
+            let reason = format!("cannot list {}: {error}", self.journal.folder().display());
             Refusal(StatusCode::INTERNAL_SERVER_ERROR, reason)
         };
         listed

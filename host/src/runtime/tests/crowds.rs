@@ -127,6 +127,14 @@ impl KvSource for Counter {
     ) -> BoxFuture<'a, Result<KvPage, String>> {
         pending().boxed()
     }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        pending().boxed()
+    }
+
+    fn sizes<'a>(&'a self, _: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
+        pending().boxed()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,6 +200,14 @@ impl KvSource for Moody {
         _: usize,
         _: usize,
     ) -> BoxFuture<'a, Result<KvPage, String>> {
+        pending().boxed()
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        pending().boxed()
+    }
+
+    fn sizes<'a>(&'a self, _: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
         pending().boxed()
     }
 }
