@@ -52,18 +52,26 @@ pub struct Report {
     pub alone: [Duration; 3],
     /// The same beside the burners.
     pub beside: [Duration; 3],
-    /// Runs that each burner finished meanwhile. All cost the same fuel.
+    /// Runs that each burner finished meanwhile, for each unit of its weight. All cost the same fuel.
     pub burned: Vec<u64>,
     /// Processor time that the host used meanwhile, in percent of one core.
     pub cpu_percent: u64,
 }
 
 impl Report {
-    /// The least and the most that a burner got.
+    /// The least and the most that a burner got for each unit of its weight.
     pub fn shares(&self) -> (u64, u64) {
         let least = self.burned.iter().min().copied().unwrap_or_default();
         let most = self.burned.iter().max().copied().unwrap_or_default();
         (least, most)
+    }
+}
+
+/// Every fifth burner has twice the share of the others.
+fn weight(burner: usize) -> u64 {
+    match burner % 5 {
+        4 => 2,
+        _ => 1,
     }
 }
 
@@ -104,11 +112,16 @@ pub async fn run(plan: Plan) -> Result<Report> {
 async fn start(quiet: &[String], burners: &[String]) -> Result<Host> {
     let mut host = Host::new("sync = \"embedded\"")?;
     host.keep_address();
-    for (stores, plugin) in [(quiet, "reply"), (burners, "slow")] {
+    for plugin in ["reply", "slow"] {
         host.install(plugin)?;
-        for store in stores {
-            host.store(store, &granted(&[plugin]))?;
-        }
+    }
+    for store in quiet {
+        host.store(store, &granted(&["reply"]))?;
+    }
+    for (number, store) in burners.iter().enumerate() {
+        let (weight, plugins) = (weight(number), granted(&["slow"]));
+        host.store(store, &format!("quota = {{ weight = {weight} }}
+{plugins}"))?;
     }
     host.start().await?;
     for store in quiet.iter().chain(burners) {
@@ -142,10 +155,8 @@ async fn beside(
         let left = *count < plan.burns();
         ensure!(left, "a burner had nothing more to do after {count} runs");
     }
-    let burned = after
-        .iter()
-        .zip(&before)
-        .map(|(after, before)| after - before);
+    let burned = after.iter().zip(&before).enumerate();
+    let burned = burned.map(|(burner, (after, before))| (after - before) / weight(burner));
     Ok((answers, burned.collect(), cpu_percent))
 }
 

@@ -25,7 +25,8 @@ fn markdown(report: &Report, machine: &Machine) -> String {
     let mut text = format!(
         "# What stores feel of each other\n\n\
          Written by `cargo xtask bench rations`, with the users on the same cores. {QUIET} quiet stores get one message a \
-         second each; {BURNERS} others have a plugin that computes all it can get.\n\n\
+         second each; {BURNERS} others have a plugin that computes all it can get; \
+         every fifth of them has twice the weight.\n\n\
          {} cores · {}\n\n\
          | answers of a quiet store | median | 99th percentile | slowest |\n|---|---:|---:|---:|\n",
         machine.cores,
@@ -43,8 +44,8 @@ fn markdown(report: &Report, machine: &Machine) -> String {
     let difference = 100.0 * (most as f64 / least.max(1) as f64 - 1.0);
     let cpu = report.cpu_percent;
     text += "\n| burners | |\n|---|---:|\n";
-    text += &format!("| runs of the one that got least | {least} |\n");
-    text += &format!("| runs of the one that got most | {most} |\n");
+    text += &format!("| runs of the one that got least, for its weight | {least} |\n");
+    text += &format!("| runs of the one that got most, for its weight | {most} |\n");
     text += &format!("| difference | {difference:.1} % |\n");
     text += &format!("| processor time of the host | {cpu} % of one core |\n");
     text
