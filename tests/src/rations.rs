@@ -21,12 +21,13 @@ use crate::wait;
 /// Between two messages to a quiet store.
 const MESSAGE_PERIOD: Duration = Duration::from_secs(1);
 
-/// What a burner is told: two million rounds, some 42 million fuel, 15 milliseconds or so of one core.
-const BURN: &str = "spin 2";
+/// What a burner is told: five million rounds, some 105 million fuel, 40 milliseconds or so of one core. Between two runs a
+/// store has nothing that wants to compute, so a share is a little less than its weight says; the longer a run, the less so.
+const BURN: &str = "spin 5";
 
 /// Messages that wait in each burner's log for each second, and until all burn: more than one core can answer.
-const BURNS_PER_SECOND: u64 = 150;
-const BURNS_BEFORE: u64 = 500;
+const BURNS_PER_SECOND: u64 = 60;
+const BURNS_BEFORE: u64 = 300;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]

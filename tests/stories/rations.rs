@@ -13,7 +13,7 @@ async fn thirty_quiet_stores_are_answered_beside_ten_that_burn_all_they_can_get(
     let report = rations::run(Plan {
         quiet: 30,
         burners: 10,
-        phase: Duration::from_secs(10),
+        phase: Duration::from_secs(12),
     })
     .await?;
     println!("{report:?}");
