@@ -35,7 +35,7 @@ impl Server {
         let path = folder.path().join(SOCKET);
         // What a killed server leaves behind.
         drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
-        let config = JournalConfig::new(folder.path());
+        let config = JournalConfig::new(folder.path().join("journals"));
         let journal = Journal::open(&config).expect("a folder");
         let orders = Orders {
             roster: watch::channel(Arc::default()).1,
