@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use wasmtime::component::Linker;
 use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig,
-    Store, UpdateDeadline,
+    Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, OperatorCost,
+    PoolingAllocationConfig, Store, UpdateDeadline,
 };
 
 use crate::runtime::limits::Limits;
@@ -34,6 +34,12 @@ const KEEP_RESIDENT_BYTES: usize = 64 << 10;
 /// Address space that the pool reserves for one instance: 4 GiB for each of eight memories, so that a memory access
 /// needs no check of its bounds.
 const ADDRESS_GIB: u32 = 32;
+
+/// Fuel for `memory.grow` and `table.grow`: the limiter is asked, in the time of some hundred instructions.
+const GROW_FUEL: u8 = 200;
+
+/// Fuel for an instruction that works on many bytes or elements, besides one for each of them.
+const BULK_FUEL: u8 = 20;
 
 /// How an [`Engine`] is set up.
 #[derive(Clone, Debug)]
@@ -159,6 +165,7 @@ impl Engine {
         store.epoch_deadline_callback(|context| {
             let left = context.get_fuel()?;
             let meter = &context.data().meter;
+            meter.check_owed()?;
             meter.ticked(meter.fuel_max().saturating_sub(left));
             Ok(UpdateDeadline::Yield(1))
         });
@@ -197,6 +204,7 @@ fn compile_config(folder: Option<&Path>) -> wasmtime::Result<(Config, Option<Cac
         .consume_fuel(true)
         .epoch_interruption(true)
         .concurrency_support(false)
+        .operator_cost(operator_cost())
         // Where WebAssembly leaves a result open, every machine gives the same.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
@@ -210,6 +218,25 @@ fn compile_config(folder: Option<&Path>) -> wasmtime::Result<(Config, Option<Cac
         .transpose()?;
     config.cache(cache.clone());
     Ok((config, cache))
+}
+
+/// What instructions cost that are calls into the host: wasmtime takes one fuel for any instruction, and so much for each
+/// byte or element besides. Without this a guest could have many times its share of a core by growing its memory by nothing
+/// or copying no bytes, for ever.
+fn operator_cost() -> OperatorCost {
+    OperatorCost {
+        MemoryGrow: GROW_FUEL,
+        TableGrow: GROW_FUEL,
+        MemoryCopy: BULK_FUEL,
+        MemoryFill: BULK_FUEL,
+        MemoryInit: BULK_FUEL,
+        DataDrop: BULK_FUEL,
+        TableCopy: BULK_FUEL,
+        TableFill: BULK_FUEL,
+        TableInit: BULK_FUEL,
+        ElemDrop: BULK_FUEL,
+        ..OperatorCost::new()
+    }
 }
 
 /// A pool for `instances_max` instances of the largest kind that the default limits allow.

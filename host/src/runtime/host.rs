@@ -195,11 +195,12 @@ async fn list(
         pay(&mut context, copied).await?;
         let last = page.last().map(|(key, _)| key.clone());
         let (session, _) = context.data_mut().session()?;
-        let mut entries = session.writes.merge(prefix, after.as_deref(), page);
-        kv::cut(&mut entries, limit, kv::LIST_BYTES_MAX);
+        let room = (limit, kv::LIST_BYTES_MAX);
+        let merged = session.writes.merge(prefix, after.as_deref(), page, room);
+        pay(&mut context, bytes_fuel(merged.own_bytes)).await?;
         match last {
-            Some(last) if entries.is_empty() => after = Some(last),
-            Some(_) | None => return Ok(Ok(entries)),
+            Some(last) if merged.entries.is_empty() => after = Some(last),
+            Some(_) | None => return Ok(Ok(merged.entries)),
         }
     }
 }

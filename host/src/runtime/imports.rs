@@ -2,6 +2,8 @@
 
 use wasmtime::component::Component;
 
+use crate::runtime::log::one_line;
+use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::{Engine, Error};
 
 /// Every interface that the linker has, without its version.
@@ -35,7 +37,7 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Error>
     for (import, _) in component.component_type().imports(engine.wasmtime()) {
         if let Some(reason) = refusal(import) {
             return Err(Error::Import {
-                import: import.to_owned(),
+                import: one_line(import, ERROR_BYTES_MAX),
                 reason,
             });
         }

@@ -3,6 +3,7 @@
 
 mod room;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -48,6 +49,15 @@ pub trait KvSource: Send + Sync {
     /// Bytes of each of these entries, its key included; none for one that is not there.
     fn sizes<'a>(&'a self, keys: &'a [Arc<str>])
     -> BoxFuture<'a, Result<Vec<Option<u64>>, String>>;
+}
+
+/// A page with a run's own writes laid over it.
+#[derive(Default)]
+pub(super) struct Merged {
+    /// In ascending order; at least one if there is any.
+    pub(super) entries: Vec<Entry>,
+    /// Bytes of those that the run wrote itself.
+    pub(super) own_bytes: usize,
 }
 
 /// What a run has written so far. The last write to a key wins.
@@ -133,29 +143,55 @@ impl Overlay {
         Ok(())
     }
 
-    /// Lays the run's writes over a page that the source gave for `prefix` after `after`. The answer is complete up to
-    /// its own last key: a page says nothing of what comes after its last entry, unless it is empty.
-    pub(super) fn merge(&self, prefix: &str, after: Option<&str>, page: KvPage) -> Vec<Entry> {
+    /// Lays the run's writes over a page that the source gave for `prefix` after `after`, and ends the result where a page
+    /// of `list` ends. The answer is complete up to its own last key: a page says nothing of what comes after its last
+    /// entry, unless it is empty.
+    pub(super) fn merge(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        page: KvPage,
+        (limit, bytes_max): (usize, usize),
+    ) -> Merged {
         let end = page.last().map(|(key, _)| key.clone());
         let start = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             Some(_) | None => Bound::Included(prefix),
         };
-        let mut merged: BTreeMap<String, Vec<u8>> = page.into_iter().collect();
-        let own = self
-            .writes
-            .range::<str, _>((start, Bound::Unbounded))
+        let own = self.writes.range::<str, _>((start, Bound::Unbounded));
+        let mut own = own
             .take_while(|(key, _)| {
                 key.starts_with(prefix) && end.as_deref().is_none_or(|end| &***key <= end)
-            });
-        for (key, value) in own {
-            match value {
-                Some(value) => merged.insert(key.as_ref().to_owned(), value.to_vec()),
-                None => merged.remove(&**key),
+            })
+            .peekable();
+        let mut page = page.into_iter().peekable();
+        let mut merged = Merged::default();
+        let mut bytes = 0;
+        // Value by value, so that a run which has written much does not have all of it copied for each page.
+        while merged.entries.len() < limit && bytes < bytes_max {
+            let (read, written) = (page.peek(), own.peek());
+            let order = match (read, written) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((read, _)), Some((written, _))) => read.as_str().cmp(written),
             };
+            let read = if order.is_le() { page.next() } else { None };
+            let entry = if order.is_lt() {
+                read.map(|(key, value)| Entry { key, value })
+            } else {
+                own.next().and_then(|(key, value)| {
+                    let (key, value) = (key.as_ref().to_owned(), value.as_ref()?.to_vec());
+                    merged.own_bytes += key.len() + value.len();
+                    Some(Entry { key, value })
+                })
+            };
+            bytes += entry
+                .as_ref()
+                .map_or(0, |entry| entry.key.len() + entry.value.len());
+            merged.entries.extend(entry);
         }
-        let entries = merged.into_iter();
-        entries.map(|(key, value)| Entry { key, value }).collect()
+        merged
     }
 
     /// The writes, by key.
@@ -173,18 +209,6 @@ pub(super) fn check_key(key: &str) -> Result<(), KvError> {
             "the key has {length} bytes; at most {KEY_BYTES_MAX} are allowed"
         ))),
     }
-}
-
-/// Cuts `entries` where a page of `list` ends; at least one stays.
-pub(super) fn cut(entries: &mut Vec<Entry>, limit: usize, bytes_max: usize) {
-    let mut bytes = 0;
-    let fits = entries.iter().take_while(|entry| {
-        let room = bytes < bytes_max;
-        bytes += entry.key.len() + entry.value.len();
-        room
-    });
-    let kept = fits.count().min(limit);
-    entries.truncate(kept);
 }
 
 #[cfg(test)]
@@ -219,6 +243,7 @@ mod tests {
             writes in prop::collection::vec((keys(), prop::option::of(prop::collection::vec(any::<u8>(), 0..3))), 0..12),
             prefix in "[ab]{0,2}",
             source_limit in 1usize..4,
+            limit in 1usize..4,
         ) {
             let mut overlay = Overlay::default();
             let mut expected = base.clone();
@@ -235,10 +260,11 @@ mod tests {
             loop {
                 let page = page(&base, &prefix, after.as_deref(), source_limit);
                 let last = page.last().map(|(key, _)| key.clone());
-                let merged = overlay.merge(&prefix, after.as_deref(), page);
+                let merged = overlay.merge(&prefix, after.as_deref(), page, (limit, usize::MAX)).entries;
+                let next = merged.last().map(|entry| entry.key.clone()).or(last);
                 seen.extend(merged.into_iter().map(|entry| (entry.key, entry.value)));
-                let Some(last) = last else { break };
-                after = Some(last);
+                let Some(next) = next else { break };
+                after = Some(next);
             }
             let all = expected.into_iter().filter(|(key, _)| key.starts_with(&prefix));
             prop_assert_eq!(seen, all.collect::<Vec<_>>());
@@ -247,17 +273,23 @@ mod tests {
 
     #[test]
     fn a_page_ends_at_its_limit_or_after_its_bytes() {
-        let entries = || {
-            let entry = |key: &str, size| Entry {
-                key: key.to_owned(),
-                value: vec![0; size],
-            };
-            vec![entry("a", 100), entry("b", 1), entry("c", 1)]
+        let page = || {
+            let entry = |key: &str, size| (key.to_owned(), vec![0; size]);
+            vec![entry("a", 100), entry("c", 1)]
         };
-        for (limit, bytes_max, kept) in [(2, 1000, 2), (9, 1000, 3), (9, 102, 2), (9, 1, 1)] {
-            let mut page = entries();
-            cut(&mut page, limit, bytes_max);
-            assert_eq!(page.len(), kept, "limit {limit}, {bytes_max} bytes");
+        let mut overlay = Overlay::default();
+        let written = overlay.write(&Limits::default(), "b", Some(vec![0]));
+        written.expect("within the limits");
+        for (limit, bytes_max, kept, own_bytes) in [
+            (2, 1000, 2, 2),
+            (9, 1000, 3, 2),
+            (9, 102, 2, 2),
+            (9, 1, 1, 0),
+            (1, 1000, 1, 0),
+        ] {
+            let merged = overlay.merge("", None, page(), (limit, bytes_max));
+            let found = (merged.entries.len(), merged.own_bytes);
+            assert_eq!(found, (kept, own_bytes), "limit {limit}, {bytes_max} bytes");
         }
     }
 

@@ -74,8 +74,17 @@ impl RunLog {
     }
 }
 
-/// The first `bytes_max` bytes of `text`, cut between characters, on one line: control characters, and those that move
-/// or reorder what a terminal shows, as escapes.
+/// Whether `text` shows as what it is: no control characters, and none that move or reorder what a terminal shows.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.chars().any(is_deceptive)
+}
+
+fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first `bytes_max` bytes of `text`, cut between characters, on one line, with escapes for what is not plain.
 pub(super) fn one_line(text: &str, bytes_max: usize) -> String {
     let kept = &text[..text.floor_char_boundary(bytes_max)];
     let mut line = String::with_capacity(kept.len() + 16);
@@ -84,10 +93,7 @@ pub(super) fn one_line(text: &str, bytes_max: usize) -> String {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
             '\t' => line.push_str("\\t"),
-            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                escape(&mut line, character);
-            }
-            control if control.is_control() => escape(&mut line, control),
+            deceptive if is_deceptive(deceptive) => escape(&mut line, deceptive),
             plain => line.push(plain),
         }
     }

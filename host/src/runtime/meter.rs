@@ -130,9 +130,19 @@ impl Meter {
 
     /// Owes `fuel` more; ends the guest once that alone is more than a run may use.
     pub(super) fn owe(&self, fuel: u64) -> wasmtime::Result<()> {
+        self.note_owed(fuel);
+        self.check_owed()
+    }
+
+    /// Owes `fuel` more, where the guest cannot be ended: that happens at the next tick of the clock, if need be.
+    pub(super) fn note_owed(&self, fuel: u64) {
         let owed = self.owed.load(Ordering::Relaxed).saturating_add(fuel);
         self.owed.store(owed, Ordering::Relaxed);
-        if owed > self.fuel_max {
+    }
+
+    /// Ends a guest that owes more than a run may use.
+    pub(super) fn check_owed(&self) -> wasmtime::Result<()> {
+        if self.owed.load(Ordering::Relaxed) > self.fuel_max {
             return Err(Trap::OutOfFuel.into());
         }
         Ok(())

@@ -12,7 +12,7 @@ use wasmtime::component::Component;
 use crate::id::{PluginDigest, PluginName};
 use crate::runtime::bindings::{RawDescription, RawHistory, World};
 use crate::runtime::limits::Limits;
-use crate::runtime::log::{RunLog, one_line};
+use crate::runtime::log::{RunLog, is_plain, one_line};
 use crate::runtime::meter::Meter;
 use crate::runtime::run::{self, Called};
 use crate::runtime::state::State;
@@ -25,6 +25,8 @@ use crate::time::Timestamp;
 const FILE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a plugin's version, by the contract.
 const VERSION_BYTES_MAX: usize = 64;
+/// Bytes of a pattern, by the contract.
+const PATTERN_BYTES_MAX: usize = 256;
 /// Patterns of events, and of commits, of a plugin, by the contract.
 const PATTERNS_MAX: usize = 64;
 /// Bytes of an error of wasmtime that are shown.
@@ -267,8 +269,7 @@ async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, 
 
 fn check_description(raw: RawDescription) -> Result<Description, Error> {
     let refuse = |text: String| Err(Error::Description(text));
-    let version_is_plain = !raw.version.chars().any(char::is_control);
-    if !(1..=VERSION_BYTES_MAX).contains(&raw.version.len()) || !version_is_plain {
+    if !(1..=VERSION_BYTES_MAX).contains(&raw.version.len()) || !is_plain(&raw.version) {
         return refuse(format!(
             "the version has to be 1 to {VERSION_BYTES_MAX} bytes without control characters"
         ));
@@ -296,6 +297,12 @@ fn check_patterns(field: &str, texts: Vec<String>) -> Result<Vec<Pattern>, Error
         )));
     }
     let parse = |text: String| {
+        if text.len() > PATTERN_BYTES_MAX || !is_plain(&text) {
+            let shown = one_line(&text, PATTERN_BYTES_MAX);
+            return Err(refuse(format!(
+                "a pattern has to be at most {PATTERN_BYTES_MAX} bytes without control characters: \"{shown}\""
+            )));
+        }
         text.parse::<Pattern>()
             .map_err(|error| refuse(one_line(&error.to_string(), ERROR_BYTES_MAX)))
     };

@@ -227,7 +227,8 @@ pub(super) fn settle<T>(store: &Store<State>, answer: Result<T, Stop>) -> (Calle
     let used = written.saturating_add(hidden).min(fuel_max);
     meter.paid(used);
     let called = match answer {
-        Ok(_) if written > fuel_max => out_of_fuel(fuel_max),
+        // Whatever else it met: how a run ends must not depend on when its debts are looked at.
+        Ok(_) | Err(Stop::Error(_)) if written > fuel_max => out_of_fuel(fuel_max),
         Ok(returned) => Called::Returned(returned),
         Err(Stop::Error(error)) => failed(state, &error),
         Err(Stop::Elapsed) => Called::Failed {

@@ -36,9 +36,9 @@ const WRITE_BYTES_MAX: usize = 64 << 10;
 /// Links what is offered of WASI, one interface after the other: `wasi:sockets` stays out.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let l = linker;
-    io::error::add_to_linker::<State, Io>(l, |state| &mut state.resources)?;
-    io::poll::add_to_linker::<State, Io>(l, |state| &mut state.resources)?;
-    io::streams::add_to_linker::<State, Io>(l, |state| &mut state.resources)?;
+    io::error::add_to_linker::<State, Io>(l, State::io)?;
+    io::poll::add_to_linker::<State, Io>(l, State::io)?;
+    io::streams::add_to_linker::<State, Io>(l, State::io)?;
 
     wall_clock::add_to_linker::<State, HasSelf<State>>(l, |state| state)?;
     monotonic_clock::add_to_linker::<State, HasSelf<State>>(l, |state| state)?;
@@ -67,8 +67,18 @@ impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
+impl State {
+    /// What `wasi:io` works on. It is asked for once in each call, so this is the place to charge for one.
+    fn io(&mut self) -> &mut ResourceTable {
+        self.meter.note_owed(CALL_FUEL);
+        &mut self.resources
+    }
+}
+
 impl WasiView for State {
+    /// What `wasi:cli` and `wasi:filesystem` work on; the same holds.
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.meter.note_owed(CALL_FUEL);
         let (log, meter) = (&self.log, &self.meter);
         let output = |level| Output {
             level,
@@ -124,6 +134,7 @@ impl wall_clock::Host for State {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        self.meter.owe(CALL_FUEL)?;
         Ok(wall_clock::Datetime {
             seconds: 0,
             nanoseconds: 1_000_000,
@@ -138,6 +149,7 @@ impl monotonic_clock::Host for State {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
+        self.meter.owe(CALL_FUEL)?;
         Ok(READING)
     }
 
@@ -234,6 +246,7 @@ impl insecure::Host for State {
 
 impl insecure_seed::Host for State {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        self.meter.owe(CALL_FUEL)?;
         Ok(self.chance.seed)
     }
 }
@@ -285,7 +298,7 @@ impl Lines {
 
 impl OutputStream for Lines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let price = CALL_FUEL + BYTE_FUEL * bytes.len() as u64;
+        let price = BYTE_FUEL * bytes.len() as u64;
         self.meter.owe(price).map_err(StreamError::Trap)?;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ended) = match part.strip_suffix(b"\n") {
@@ -296,10 +309,12 @@ impl OutputStream for Lines {
             let room = (LINE_BYTES_MAX + 1).saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if ended {
+                // It is a call of the log.
+                self.meter.note_owed(CALL_FUEL);
                 self.end_line();
             }
         }
-        Ok(())
+        self.meter.check_owed().map_err(StreamError::Trap)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
