@@ -78,6 +78,12 @@ impl Host {
         Ok(())
     }
 
+    /// Puts a file of a plugin's name with any content into the drop folder.
+    pub fn install_bytes(&self, plugin: &str, bytes: &[u8]) -> Result<()> {
+        let target = self.folder.join(format!("plugins/{plugin}.wasm"));
+        Ok(fs::write(target, bytes)?)
+    }
+
     /// Sets a variable in the environment of every start from now on.
     pub fn environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -272,6 +278,11 @@ impl Host {
         resident_bytes(self.process_id()?)
     }
 
+    /// The most memory that the process has ever used at once, in bytes.
+    pub fn peak_resident_bytes(&self) -> Result<u64> {
+        status_bytes(self.process_id()?, "VmHWM:")
+    }
+
     /// A store's journal.
     pub fn journal(&self, store: &str) -> PathBuf {
         self.folder.join(format!("data/journals/{store}.db"))
@@ -342,10 +353,16 @@ fn quiet_address() -> Result<SocketAddr> {
 
 /// The memory that a process really uses, in bytes.
 pub fn resident_bytes(process: u32) -> Result<u64> {
+    status_bytes(process, "VmRSS:")
+}
+
+/// An entry of what the system says of a process, in bytes.
+fn status_bytes(process: u32, entry: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(entry));
     let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    Ok(kilobytes.context("no VmRSS")?.parse::<u64>()? * 1024)
+    let kilobytes = kilobytes.with_context(|| format!("no {entry}"))?;
+    Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
 fn stdio(file: &File) -> Result<Stdio> {

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod bench;
 pub mod browser;
+pub mod cgroup;
 pub mod checker;
 pub mod client;
 pub mod command;

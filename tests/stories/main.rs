@@ -7,6 +7,7 @@ mod crashes;
 mod differential;
 mod grants;
 mod guests;
+mod hostile;
 mod isolation;
 mod living;
 mod logs;

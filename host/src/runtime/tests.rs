@@ -5,6 +5,7 @@ mod bounds;
 mod crowds;
 mod effects;
 mod fuel;
+mod hostile;
 mod loading;
 mod refusals;
 mod side_by_side;

@@ -16,11 +16,13 @@ pub(crate) struct Args {
 
 /// The packages that are built together. Not the whole workspace: this xtask wants other features of some dependencies,
 /// and wasmtime would be compiled for them once more.
-const HOST: [&str; 4] = [
+const HOST: [&str; 6] = [
     "--package",
     "quartermaster",
     "--package",
     "quartermaster-tests",
+    "--package",
+    "quartermaster-hostile",
 ];
 
 /// What was done and how long it took.
