@@ -121,8 +121,13 @@ async fn start(quiet: &[String], burners: &[String]) -> Result<Host> {
     }
     for (number, store) in burners.iter().enumerate() {
         let (weight, plugins) = (weight(number), granted(&["slow"]));
-        host.store(store, &format!("quota = {{ weight = {weight} }}
-{plugins}"))?;
+        host.store(
+            store,
+            &format!(
+                "quota = {{ weight = {weight} }}
+{plugins}"
+            ),
+        )?;
     }
     host.start().await?;
     for store in quiet.iter().chain(burners) {

@@ -278,7 +278,12 @@ mod tests {
             vec![entry("a", 100), entry("c", 1)]
         };
         let mut overlay = Overlay::default();
-        let written = overlay.write(&Limits::default(), "b", Some(vec![0]));
+        let written = overlay.write(
+            &Limits::default(),
+            &mut Refusals::default(),
+            "b",
+            Some(vec![0]),
+        );
         written.expect("within the limits");
         for (limit, bytes_max, kept, own_bytes) in [
             (2, 1000, 2, 2),

@@ -25,7 +25,7 @@ use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::state::{Session, State};
 use crate::runtime::turns::{Payer, Seat};
 use crate::runtime::{Limits, Plugin};
-use crate::store::{Ending, Grants, Limit, Mode, Refusal, Refusals, RunOutcome, RunRequest, Usage};
+use crate::store::{Ending, Grants, Limit, Mode, Refusals, RunOutcome, RunRequest, Usage};
 
 /// Bytes of a guest's own reason for a failure, by the contract.
 const FAILURE_BYTES_MAX: usize = 4 << 10;

@@ -52,7 +52,7 @@ fn check_refused(error: &Error, words: &str) -> Result<(), String> {
 /// Whether a run ended as it has to, within what it may use.
 fn check_run(guest: &Hostile, report: &RunReport) -> Result<(), String> {
     let limits = call_with(guest.quota).limits;
-    let usage = report.usage;
+    let usage = &report.usage;
     if usage.fuel > limits.fuel_per_run || usage.memory_peak_bytes > limits.memory_bytes_max {
         return Err(format!("it used too much: {usage:?}"));
     }
@@ -151,6 +151,14 @@ impl KvSource for Panicking {
         _: usize,
         _: usize,
     ) -> BoxFuture<'a, Result<KvPage, String>> {
+        panic!("no kv\nhere")
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<KvTotals, String>> {
+        panic!("no kv\nhere")
+    }
+
+    fn sizes<'a>(&'a self, _: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
         panic!("no kv\nhere")
     }
 }
