@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::raw::RawClient;
 
 /// Patience of seconds where an operator has minutes, so that what only helps after a timeout shows up in a test.
-pub const QUICK_TIMING: &str = r#"timing = { ping_period = "500ms", check_period = "2s", pull_timeout = "3s", push_timeout = "2s", connect_timeout = "3s", reconnect = { first = "100ms", longest = "1s" }, run = { first = "50ms", longest = "200ms", attempts_max = 3 } }"#;
+pub const QUICK_TIMING: &str = r#"timing = { ping_period = "500ms", check_period = "2s", pull_timeout = "3s", push_timeout = "2s", connect_timeout = "3s", reconnect = { first = "100ms", longest = "1s" }, run = { first = "50ms", longest = "200ms", attempts_max = 3 }, breaker = { failures = 1000 } }"#;
 
 /// A backend and a host. Both end with the value.
 pub struct Scene {

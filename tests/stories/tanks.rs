@@ -99,8 +99,8 @@ async fn a_plugin_that_fails_at_everything_rests_and_another_version_goes_on_at_
 {
     // For ever, as far as a test can wait; and no version is taken back meanwhile.
     let timing = QUICK_TIMING.replace(
-        "timing = {",
-        "timing = { breaker = { failures = 4, first = \"12h\", longest = \"24h\" },",
+        "failures = 1000",
+        "failures = 4, first = \"12h\", longest = \"24h\"",
     );
     let mut host = with_shop(&timing, "bad1").await?;
     host.start().await?;

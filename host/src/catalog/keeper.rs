@@ -270,12 +270,23 @@ impl Catalog {
         {
             self.urgent.spawn(self.loader.clone().done(job));
         }
+        // What stores wait for has its own turn above: nobody would wait for it here.
         if self.others.is_empty()
-            && let Some((name, print)) = self.settled.pop_first()
+            && let Some(name) = self.next_unwanted()
+            && let Some(print) = self.settled.remove(&name)
         {
             let job = self.file_job(name, print);
             self.others.spawn(self.loader.clone().done(job));
         }
+    }
+
+    fn next_unwanted(&self) -> Option<OsString> {
+        if self.settled.is_empty() {
+            return None;
+        }
+        let wanted: BTreeSet<OsString> = self.wanted().iter().map(scan::file_of).collect();
+        let mut names = self.settled.keys();
+        names.find(|name| !wanted.contains(*name)).cloned()
     }
 
     fn next_urgent(&mut self) -> Option<Job> {

@@ -5,6 +5,7 @@ mod grants;
 mod guests;
 mod quota;
 mod release;
+mod timing;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use url::Url;
 use crate::config::document::{found, kind};
 use crate::config::fields::{Context, Fields, item, join, shown};
 use crate::config::given::Given;
-use crate::config::keys::{BREAKER, LIMITS, PLUGIN, PLUGIN_QUOTA, QUOTA, RETRY, TIMING};
+use crate::config::keys::{LIMITS, PLUGIN, PLUGIN_QUOTA, QUOTA, TIMING};
 use crate::config::problem::Wrong;
 use crate::config::quantity::{count, duration, size};
 use crate::config::secret::{self, Hidden, is_secret_name};
@@ -26,7 +27,7 @@ use crate::config::serving::Limits;
 use crate::config::types::{PluginConfig, Server, Sync};
 use crate::config::{PluginQuota, Quota, RateQuota};
 use crate::id::{PluginDigest, PluginName};
-use crate::store::{BreakerSettings, Durability, Grants, History, OnReset, Retry, Timing};
+use crate::store::{Durability, Grants, History, OnReset, Timing};
 
 use access::AccessValues;
 
@@ -114,7 +115,7 @@ pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValu
         quota::check_plugins(&fields, &values.quota, &values.plugins, context);
     }
     if let Some(fields) = fields.section("timing", TIMING, context) {
-        timing(&fields, &mut values.timing, context);
+        timing::timing(&fields, &mut values.timing, context);
         // Kept apart from `Timing`: pings are the connection's affair, and the store's machine knows nothing of them.
         let period = |value: &Value| duration(value, 100..=HOUR);
         values.ping_period = fields.read("ping_period", context, period);
@@ -148,50 +149,6 @@ fn limits(fields: &Fields<'_>, limits: &mut Limits, context: &mut Context<'_>) {
     let log = |value: &Value| size(value, (1 << 20)..=(1 << 40));
     fields.set(&mut limits.message_size, "message_size", context, message);
     fields.set(&mut limits.log_size, "log_size", context, log);
-}
-
-fn timing(fields: &Fields<'_>, timing: &mut Timing, context: &mut Context<'_>) {
-    let timeout = |value: &Value| duration(value, 100..=10 * MINUTE);
-    let period = |value: &Value| duration(value, 100..=HOUR);
-    fields.set(
-        &mut timing.connect_timeout,
-        "connect_timeout",
-        context,
-        timeout,
-    );
-    fields.set(&mut timing.check_period, "check_period", context, period);
-    fields.set(&mut timing.pull_timeout, "pull_timeout", context, timeout);
-    fields.set(&mut timing.push_timeout, "push_timeout", context, timeout);
-    if let Some(fields) = fields.section("reconnect", RETRY, context) {
-        // 0 is for ever.
-        retry(&fields, &mut timing.reconnect, 0, context);
-    }
-    if let Some(fields) = fields.section("run", RETRY, context) {
-        // For ever would let one poisoned event hold up a subscription, and crash the process again and again.
-        retry(&fields, &mut timing.run, 1, context);
-    }
-    if let Some(fields) = fields.section("breaker", BREAKER, context) {
-        breaker(&fields, &mut timing.breaker, context);
-    }
-}
-
-fn breaker(fields: &Fields<'_>, breaker: &mut BreakerSettings, context: &mut Context<'_>) {
-    let wait = |value: &Value| duration(value, 10..=24 * HOUR);
-    // 0 is never.
-    let failures = |value: &Value| count(value, 0..=1_000_000);
-    fields.set(&mut breaker.failures, "failures", context, failures);
-    fields.set(&mut breaker.first, "first", context, wait);
-    fields.set(&mut breaker.longest, "longest", context, wait);
-    breaker.longest = breaker.longest.max(breaker.first);
-}
-
-fn retry(fields: &Fields<'_>, retry: &mut Retry, attempts_min: u32, context: &mut Context<'_>) {
-    let wait = |value: &Value| duration(value, 10..=24 * HOUR);
-    let attempts = |value: &Value| count(value, attempts_min..=1_000_000);
-    fields.set(&mut retry.first, "first", context, wait);
-    fields.set(&mut retry.longest, "longest", context, wait);
-    retry.longest = retry.longest.max(retry.first);
-    fields.set(&mut retry.attempts_max, "attempts_max", context, attempts);
 }
 
 /// A list of names, or a table from names to settings.

@@ -23,10 +23,10 @@ pub struct BreakerSettings {
 }
 
 impl Default for BreakerSettings {
-    /// Twice the attempts at one event: one poisoned event alone, or two, open nothing.
+    /// Four times the attempts at one event: three poisoned events in a row open nothing.
     fn default() -> Self {
         Self {
-            failures: 10,
+            failures: 20,
             first: Duration::from_secs(30),
             longest: Duration::from_mins(10),
         }

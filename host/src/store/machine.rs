@@ -89,20 +89,16 @@ impl StoreState {
         // A clock that was set back must not make this life's commits older than the last one's.
         let now = now.max(clock);
         let forgotten = sabotage == Some(Sabotage::TankFullAtStart);
-        let rations = if forgotten { Vec::new() } else { rations };
-        let of_store = rations.iter().find(|record| record.owner.is_none());
-        let ration = Ration::new(settings.ration, of_store, now);
         let kept = Kept {
             records,
-            rations: &rations,
+            rations: if forgotten { Vec::new() } else { rations },
             breakers,
         };
+        let ration = Ration::new(settings.ration, kept.ration(None), now);
         let (subscriptions, removed) = subscriptions_of(&settings, kept, sabotage, now);
         let head = scan_start(scanned, &subscriptions, sabotage);
-        let fill = subscriptions
-            .iter()
-            .filter_map(Subscription::needs_after)
-            .fold(head, Ord::min);
+        let needed = subscriptions.iter().filter_map(Subscription::needs_after);
+        let fill = needed.fold(head, Ord::min);
         let mut state = Self {
             rng: fastrand::Rng::with_seed(seed),
             sabotage,
@@ -315,27 +311,34 @@ impl StoreState {
 }
 
 /// What the journal has about subscriptions.
-struct Kept<'a> {
+struct Kept {
     records: Vec<SubscriptionRecord>,
-    rations: &'a [RationRecord],
+    rations: Vec<RationRecord>,
     breakers: Vec<BreakerRecord>,
+}
+
+impl Kept {
+    /// What is left of a plugin's ration, or of the store's own.
+    fn ration(&self, owner: Option<&PluginName>) -> Option<&RationRecord> {
+        let mut rations = self.rations.iter();
+        rations.find(|record| record.owner.as_ref() == owner)
+    }
 }
 
 /// The subscriptions that are configured, as the journal left them, and those in the journal that are not configured any
 /// more.
 fn subscriptions_of(
     settings: &Settings,
-    kept: Kept<'_>,
+    mut kept: Kept,
     sabotage: Option<Sabotage>,
     now: Timestamp,
 ) -> (Vec<Subscription>, Vec<PluginName>) {
     let known = |record: SubscriptionRecord| (record.plugin.clone(), record);
-    let mut records: BTreeMap<_, _> = kept.records.into_iter().map(known).collect();
+    let mut records: BTreeMap<_, _> = kept.records.drain(..).map(known).collect();
     let failing = |record: BreakerRecord| (record.plugin.clone(), record);
-    let mut breakers: BTreeMap<_, _> = kept.breakers.into_iter().map(failing).collect();
+    let mut breakers: BTreeMap<_, _> = kept.breakers.drain(..).map(failing).collect();
     let ration = |settings: &SubscriptionSettings| {
-        let owner = Some(&settings.plugin);
-        let record = kept.rations.iter().find(|it| it.owner.as_ref() == owner);
+        let record = kept.ration(Some(&settings.plugin));
         Ration::new(settings.ration, record, now)
     };
     if sabotage == Some(Sabotage::StartReevaluated) {

@@ -146,7 +146,7 @@ async fn a_file_that_is_hard_to_compile_keeps_no_wanted_one_waiting() -> Result<
     let folder = host.folder().join("plugins");
     fs::write(
         folder.join("functions.wasm"),
-        components::with_functions(300_000),
+        components::with_functions(150_000),
     )?;
     quartermaster_tests::wait::until("the compiler to begin", async || {
         Ok((!children(&host)?.is_empty()).then_some(()))

@@ -168,7 +168,7 @@ async fn a_bad_description_is_refused() {
         // It commits "v1.\n".
         (
             "(i32.store8 (i32.const 2139) (i32.const 10)) (i32.const 2048)",
-            "commits: event pattern \"v1.\\n\": expected a name, or a prefix",
+            "commits: a pattern has to be at most 256 bytes without control characters: \"v1.\\n\"",
         ),
     ];
     for (describe, words) in bad {
