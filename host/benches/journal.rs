@@ -25,7 +25,7 @@ fn main() -> Outcome<()> {
     for durability in [Durability::Normal, Durability::Full] {
         println!("durability {durability:?}");
         for load in [(1, 100, 100), (1, 1, 1000), (50, 1, 200)] {
-            let mut rate = |usage| {
+            let rate = |usage| {
                 let config = fresh(&folder)?;
                 runtime.block_on(commits(&config, durability, load, usage))
             };

@@ -135,10 +135,11 @@ impl Bare {
         function
             .call_async(&mut self.store, &arguments(text), &mut results)
             .await?;
-        match &results[0] {
-            Val::Result(Ok(_)) => Ok(()),
-            other => Err(format!("{}: {other:?}", self.protection.name).into()),
+        let answer = &results[0];
+        if matches!(answer, Val::Result(Ok(_))) {
+            return Ok(());
         }
+        Err(format!("{}: {answer:?}", self.protection.name).into())
     }
 }
 
