@@ -121,13 +121,8 @@ async fn start(quiet: &[String], burners: &[String]) -> Result<Host> {
     }
     for (number, store) in burners.iter().enumerate() {
         let (weight, plugins) = (weight(number), granted(&["slow"]));
-        host.store(
-            store,
-            &format!(
-                "quota = {{ weight = {weight} }}
-{plugins}"
-            ),
-        )?;
+        let keys = format!("quota = {{ weight = {weight} }}\n{plugins}");
+        host.store(store, &keys)?;
     }
     host.start().await?;
     for store in quiet.iter().chain(burners) {
