@@ -89,17 +89,14 @@ impl StoreState {
         // A clock that was set back must not make this life's commits older than the last one's.
         let now = now.max(clock);
         let forgotten = sabotage == Some(Sabotage::TankFullAtStart);
-        let kept = Kept {
-            records,
-            rations: if forgotten { Vec::new() } else { rations },
-            breakers,
-        };
+        let rations = if forgotten { Vec::new() } else { rations };
+        let kept = Kept::new(records, rations, breakers);
         let ration = Ration::new(settings.ration, kept.ration(None), now);
         let (subscriptions, removed) = subscriptions_of(&settings, kept, sabotage, now);
         let head = scan_start(scanned, &subscriptions, sabotage);
         let needed = subscriptions.iter().filter_map(Subscription::needs_after);
         let fill = needed.fold(head, Ord::min);
-        let mut state = Self {
+        let state = Self {
             rng: fastrand::Rng::with_seed(seed),
             sabotage,
             effects: VecDeque::new(),
@@ -127,12 +124,17 @@ impl StoreState {
             halted: false,
             settings,
         };
-        state.charge_lost_runs();
+        state.resumed(removed, now)
+    }
+
+    /// Settles what the life before left open, and draws the first conclusions.
+    fn resumed(mut self, removed: Vec<PluginName>, now: Timestamp) -> Self {
+        self.charge_lost_runs();
         for plugin in removed {
-            state.remove_subscription(plugin, now);
+            self.remove_subscription(plugin, now);
         }
-        state.advance(now);
-        state
+        self.advance(now);
+        self
     }
 
     /// The plugin no longer works here: its record, kv and dead letters go in one commit. Its drafts are still pushed.
@@ -318,6 +320,18 @@ struct Kept {
 }
 
 impl Kept {
+    fn new(
+        records: Vec<SubscriptionRecord>,
+        rations: Vec<RationRecord>,
+        breakers: Vec<BreakerRecord>,
+    ) -> Self {
+        Self {
+            records,
+            rations,
+            breakers,
+        }
+    }
+
     /// What is left of a plugin's ration, or of the store's own.
     fn ration(&self, owner: Option<&PluginName>) -> Option<&RationRecord> {
         let mut rations = self.rations.iter();
