@@ -10,11 +10,12 @@
 //! | 3 | [`actor`], [`catalog`] |
 //! | 2 | [`journal`], [`sync`], [`backend`], [`runtime`], [`config`], [`control`], [`telemetry`]; below the first, [`sqlite`] and [`watch`] |
 //! | 1 | [`store`] |
-//! | 0 | [`act`], [`id`], [`event`], [`stamp`], [`time`] |
+//! | 0 | [`act`], [`calendar`], [`id`], [`event`], [`stamp`], [`time`] |
 
 pub mod act;
 pub mod actor;
 pub mod backend;
+pub mod calendar;
 pub mod catalog;
 pub mod cli;
 pub mod config;

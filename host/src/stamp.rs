@@ -1,5 +1,6 @@
 //! The mark that a run leaves on every event it commits: `qm1:<plugin>:e<seq>:<depth>:<index>/<count>`, or for a task's
-//! occurrence `qm1:<plugin>:t/<task>/<due unix ms>:<depth>:<index>/<count>`. It stands in the event's `sessionId`, so
+//! occurrence `qm1:<plugin>:t/<task>/<due unix ms>:<depth>:<index>/<count>`, where the due time is followed by `/started` or
+//! `/failed` on the events by which the host itself tells of the occurrence. It stands in the event's `sessionId`, so
 //! the log itself says what was already done. A stamp is derived from a run and never generated.
 
 use std::fmt;
@@ -33,6 +34,35 @@ pub enum Trigger {
         /// When it was due.
         due: Timestamp,
     },
+    /// No run: what the host itself tells of an occurrence, apart from its run.
+    Trace {
+        /// The task's id.
+        task: Arc<str>,
+        /// When it was due.
+        due: Timestamp,
+        /// What is told.
+        step: TraceStep,
+    },
+}
+
+/// What is told of an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceStep {
+    /// It has begun.
+    Started,
+    /// It was given up.
+    Failed,
+}
+
+impl TraceStep {
+    /// How it stands in a stamp.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// The identity of a run: one plugin, one trigger. Depth, attempt and client id are not part of it.
@@ -79,6 +109,11 @@ impl fmt::Display for RunId {
                 let task = utf8_percent_encode(task, TASK_ESCAPES);
                 write!(f, "qm1:{}:t/{task}/{}", self.plugin, due.as_millis())
             }
+            Trigger::Trace { task, due, step } => {
+                let task = utf8_percent_encode(task, TASK_ESCAPES);
+                let (due, step) = (due.as_millis(), step.as_str());
+                write!(f, "qm1:{}:t/{task}/{due}/{step}", self.plugin)
+            }
         }
     }
 }
@@ -116,11 +151,25 @@ impl DraftStamp {
 
 fn parse_trigger(text: &str) -> Option<Trigger> {
     if let Some(occurrence) = text.strip_prefix("t/") {
-        let (task, due) = occurrence.split_once('/')?;
-        let task = percent_decode_str(task).decode_utf8().ok()?;
-        return Some(Trigger::Occurrence {
-            task: task.into(),
-            due: Timestamp::from_millis(due.parse().ok()?),
+        let (task, rest) = occurrence.split_once('/')?;
+        let (due, step) = rest
+            .split_once('/')
+            .map_or((rest, None), |(due, step)| (due, Some(step)));
+        let task = percent_decode_str(task).decode_utf8().ok()?.into();
+        let due = Timestamp::from_millis(due.parse().ok()?);
+        return Some(match step {
+            None => Trigger::Occurrence { task, due },
+            Some("started") => Trigger::Trace {
+                task,
+                due,
+                step: TraceStep::Started,
+            },
+            Some("failed") => Trigger::Trace {
+                task,
+                due,
+                step: TraceStep::Failed,
+            },
+            Some(_) => return None,
         });
     }
     let seq = text.strip_prefix('e')?.parse().ok()?;
@@ -146,6 +195,11 @@ mod tests {
             Trigger::Occurrence {
                 task: "daily: a/b %ü".into(),
                 due: Timestamp::from_millis(1_700_000_000_000),
+            },
+            Trigger::Trace {
+                task: "daily".into(),
+                due: Timestamp::from_millis(1_700_000_000_000),
+                step: TraceStep::Failed,
             },
         ];
         for trigger in triggers {
@@ -184,6 +238,8 @@ mod tests {
             "qm2:echo:e42:1:0/1",
             "qm1:echo:e99999999999999999999:1:0/1",
             "qm1:echo:t/x:1:0/1",
+            "qm1:echo:t/x/1/ended:1:0/1",
+            "qm1:echo:t/x/1/:1:0/1",
         ] {
             assert_eq!(
                 DraftStamp::parse(other),

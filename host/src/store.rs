@@ -29,12 +29,14 @@ mod status;
 #[cfg(test)]
 mod stories;
 mod subscription;
+mod task;
 mod usage;
 mod window;
+mod wish;
 
 pub use breaker::{BreakerRecord, BreakerSettings};
 pub use commit::{
-    Commit, DeadLetter, Durability, Failure, KvWrite, Landed, OutboxEntry, Snapshot,
+    Cause, Commit, DeadLetter, Durability, Failure, KvWrite, Landed, OutboxEntry, Snapshot,
     SubscriptionRecord,
 };
 pub use effect::{Effect, Generation, PullKind, RequestId, RunRequest, RunToken, StopReason};
@@ -49,4 +51,9 @@ pub use settings::{
     History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
 };
 pub use status::{SessionStatus, Status, SubscriptionState, SubscriptionStatus};
+pub use task::{
+    Declared, ExecutionRecord, ExecutionState, Missed, Occurrence, OccurrenceKind, Origin, Overlap,
+    Pause, ScheduleWrite, Stretch, TaskKey, TaskOrder, TaskPlan, TaskRecord, TraceNames,
+};
 pub use usage::{Ending, KvTotals, Usage, UsageRecord, UsageTotals};
+pub use wish::{PAYLOAD_BYTES_MAX, TASK_ID_BYTES_MAX, TaskDefaults, TaskWish, is_task_id};

@@ -187,7 +187,13 @@ fn plugin_keys(old: &[PluginConfig], new: &[PluginConfig], keys: &mut Keys) {
             name,
             // Where it is written makes no difference.
             given: _,
-            grants: Grants { read, commit, kv },
+            grants:
+                Grants {
+                    read,
+                    commit,
+                    kv,
+                    schedule,
+                },
             sha256,
             history,
             quota,
@@ -197,6 +203,7 @@ fn plugin_keys(old: &[PluginConfig], new: &[PluginConfig], keys: &mut Keys) {
         keys.note(&granted("read"), read, &new.grants.read);
         keys.note(&granted("commit"), commit, &new.grants.commit);
         keys.note(&granted("kv"), kv, &new.grants.kv);
+        keys.note(&granted("schedule"), schedule, &new.grants.schedule);
         keys.note(&format!("plugins.{name}.sha256"), sha256, &new.sha256);
         keys.note(&format!("plugins.{name}.history"), history, &new.history);
         quota::plugin_keys(name, quota, &new.quota, keys);

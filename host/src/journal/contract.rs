@@ -9,8 +9,8 @@ use crate::event::{Draft, Event, SeqNum};
 use crate::id::{BackendId, PluginName, StoreId};
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{
-    BreakerRecord, Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode, OutboxEntry,
-    RationRecord, Snapshot, SubscriptionRecord,
+    BreakerRecord, Cause, Commit, DeadLetter, Durability, Failure, KvWrite, Landed, Mode,
+    OutboxEntry, RationRecord, Snapshot, SubscriptionRecord,
 };
 use crate::time::Timestamp;
 
@@ -89,7 +89,7 @@ pub(super) fn letter(name: &str, seq: u64) -> DeadLetter {
         stamp: stamp(name, seq),
         mode: Mode::Reacting,
         landed: Landed::No,
-        event: Event {
+        cause: Cause::Event(Event {
             seq: SeqNum::new(seq),
             parent: SeqNum::new(seq - 1),
             name: "v1.ChatMessageSent".into(),
@@ -97,7 +97,7 @@ pub(super) fn letter(name: &str, seq: u64) -> DeadLetter {
             client_id: "somebody".into(),
             session_id: "static".into(),
             created_at: Some(Timestamp::from_millis(5)),
-        },
+        }),
         failures: vec![failure(1), failure(2)],
         at: Timestamp::from_millis(u64::MAX),
     }
@@ -220,6 +220,9 @@ async fn what_was_committed_is_loaded(journal: &Journal) {
         dead_letters: vec![(stamp("echo", 10).run, Landed::No)],
         rations: vec![ration(None, i64::MAX), ration(Some("echo"), -3)],
         breakers: vec![breaker("echo", 7)],
+        tasks: Vec::new(),
+        executions: Vec::new(),
+        landed_occurrences: Vec::new(),
     };
     assert_eq!(journal.load(&lease).await, Ok(expected));
     let value = journal

@@ -17,7 +17,7 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> Result<(), Fa
     let content = Content {
         run: &letter.stamp.run.to_string(),
         mode: &column::to_json(&letter.mode),
-        event: &column::to_json(&letter.event),
+        event: &column::to_json(&letter.cause),
         failures: &column::to_json(&letter.failures),
     };
     let mut statement = connection.prepare_cached(&format!(
@@ -137,7 +137,7 @@ fn read(row: &Row<'_>) -> Result<DeadLetter, Fault> {
         stamp: column::to_stamp(content.run, row.get(1)?).ok_or_else(corrupt)?,
         mode: column::from_json(content.mode, name)?,
         landed: to_landed(row.get(3)?).ok_or_else(corrupt)?,
-        event: column::from_json(content.event, name)?,
+        cause: column::from_json(content.event, name)?,
         failures: column::from_json(content.failures, name)?,
         at: Timestamp::from_millis(column::number(row, 6)?),
     };

@@ -119,6 +119,9 @@ impl StoreFile {
             dead_letters: dead_letter::runs(&transaction)?,
             rations: ration::all(&transaction)?,
             breakers: ration::breakers(&transaction)?,
+            tasks: Vec::new(),
+            executions: Vec::new(),
+            landed_occurrences: Vec::new(),
         })
     }
 

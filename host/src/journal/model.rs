@@ -15,9 +15,9 @@ use crate::event::{Draft, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{
-    BreakerRecord, Commit, DeadLetter, Durability, Ending, Failure, KvTotals, KvWrite, Landed,
-    Limit, Mode, OutboxEntry, RationRecord, Refusal, Refusals, Snapshot, SubscriptionRecord, Usage,
-    UsageRecord, UsageTotals,
+    BreakerRecord, Cause, Commit, DeadLetter, Durability, Ending, Failure, KvTotals, KvWrite,
+    Landed, Limit, Mode, OutboxEntry, RationRecord, Refusal, Refusals, Snapshot,
+    SubscriptionRecord, Usage, UsageRecord, UsageTotals,
 };
 use crate::time::Timestamp;
 
@@ -119,6 +119,9 @@ impl Model {
                 .collect(),
             rations: self.rations.values().cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
+            tasks: Vec::new(),
+            executions: Vec::new(),
+            landed_occurrences: Vec::new(),
         })
     }
 }
@@ -222,15 +225,17 @@ fn letters() -> impl Strategy<Value = DeadLetter> {
     (stamps(), mode, landed, texts(), failures(), numbers()).prop_map(
         |(stamp, mode, landed, args, failures, at)| {
             let mut letter = contract::letter("a", 1);
-            letter.event.args = args;
-            letter.event.created_at = (at > 3).then(|| Timestamp::from_millis(at));
+            if let Cause::Event(event) = &mut letter.cause {
+                event.args = args;
+                event.created_at = (at > 3).then(|| Timestamp::from_millis(at));
+            }
             DeadLetter {
                 stamp,
                 mode,
                 landed,
                 failures,
                 at: Timestamp::from_millis(at),
-                event: letter.event,
+                cause: letter.cause,
             }
         },
     )

@@ -110,6 +110,7 @@ impl Plugin {
             read: description.events.clone(),
             commit: description.commits.clone(),
             kv: imports::uses_kv(engine, component),
+            schedule: false,
         };
         let build = Arc::new(Build {
             sha256: digest(bytes),

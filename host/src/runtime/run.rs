@@ -25,7 +25,7 @@ use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::state::{Session, State};
 use crate::runtime::turns::{Payer, Seat};
 use crate::runtime::{Limits, Plugin};
-use crate::store::{Ending, Grants, Limit, Mode, Refusals, RunOutcome, RunRequest, Usage};
+use crate::store::{Cause, Ending, Grants, Limit, Mode, Refusals, RunOutcome, RunRequest, Usage};
 
 /// Bytes of a guest's own reason for a failure, by the contract.
 const FAILURE_BYTES_MAX: usize = 4 << 10;
@@ -134,7 +134,10 @@ impl Plugin {
         let seed = format!("{}\0{}", call.store, request.stamp);
         let session = Session {
             mode: request.mode,
-            head: request.event.seq,
+            head: match &request.cause {
+                Cause::Event(event) => event.seq,
+                Cause::Occurrence(_) => todo!("tasks are not run yet"),
+            },
             permit: Permit::new(Arc::clone(self.needs()), call.grants),
             drafts: Drafts::default(),
             writes: Overlay::default(),
@@ -162,7 +165,9 @@ fn raw_run(call: &Call) -> RawRun {
 }
 
 fn raw_event(request: &RunRequest) -> RawEvent {
-    let event = &request.event;
+    let Cause::Event(event) = &request.cause else {
+        todo!("tasks are not run yet")
+    };
     RawEvent {
         seq: event.seq.get(),
         name: event.name.as_ref().to_owned(),
@@ -339,7 +344,15 @@ fn outcome(
         Called::Returned(Ok(())) => {
             let drafts = session.drafts.into_vec();
             let kv = session.writes.into_writes();
-            (Ending::Finished, RunOutcome::Finished { drafts, kv })
+            (
+                Ending::Finished,
+                RunOutcome::Finished {
+                    drafts,
+                    kv,
+                    schedule: Vec::new(),
+                    output: None,
+                },
+            )
         }
         Called::Returned(Err(RawFailure::Retry(text))) => {
             (Ending::Retry, RunOutcome::Retry { error: line(&text) })

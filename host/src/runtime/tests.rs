@@ -27,7 +27,7 @@ use crate::runtime::{
     RunReport,
 };
 use crate::stamp::{RunId, Stamp, Trigger};
-use crate::store::{Grants, KvTotals, Mode, RunRequest, RunToken};
+use crate::store::{Cause, Grants, KvTotals, Mode, RunRequest, RunToken};
 use crate::time::Timestamp;
 
 /// One for all tests, as one is for all stores.
@@ -128,7 +128,7 @@ fn call() -> Call {
                 },
                 depth: 1,
             },
-            event: Event {
+            cause: Cause::Event(Event {
                 seq: SeqNum::new(42),
                 parent: SeqNum::new(41),
                 name: "v1.Said".into(),
@@ -136,11 +136,12 @@ fn call() -> Call {
                 client_id: "client".into(),
                 session_id: "session".into(),
                 created_at: Some(Timestamp::from_millis(1_700_000_000_123)),
-            },
+            }),
             mode: Mode::Reacting,
             attempt: 1,
             now: Timestamp::from_millis(1_700_000_000_123),
             fuel: Limits::default().fuel_per_run,
+            timeout: None,
         },
         config: "{}".into(),
         grants: Arc::new(all()),
@@ -158,6 +159,7 @@ fn all() -> Grants {
         read: every(),
         commit: every(),
         kv: true,
+        schedule: true,
     }
 }
 

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{RunId, Stamp};
-use crate::store::{BreakerRecord, Mode, RationRecord, UsageRecord};
+use crate::store::{
+    BreakerRecord, ExecutionRecord, Mode, Occurrence, RationRecord, TaskKey, TaskRecord,
+    UsageRecord,
+};
 use crate::time::Timestamp;
 
 /// One transaction on a store's journal: the only way to write to it. Applied whole or not at all, its lists in the
@@ -21,7 +24,8 @@ pub struct Commit {
     pub clock: Timestamp,
     /// The log that the journal now belongs to, when it is adopted.
     pub adopt: Option<BackendId>,
-    /// Subscriptions that end: record, kv, dead letters, ration and breaker of each go together. Their drafts stay.
+    /// Subscriptions that end: record, kv, dead letters, ration, breaker, tasks and executions of each go together. Their
+    /// drafts stay, and so do the occurrences that landed.
     pub subscriptions_removed: Vec<PluginName>,
     /// Subscriptions as they now stand, inserted or replaced by plugin.
     pub subscriptions: Vec<SubscriptionRecord>,
@@ -45,6 +49,16 @@ pub struct Commit {
     pub rations: Vec<RationRecord>,
     /// Breakers as they now stand, by plugin; one without failures is removed.
     pub breakers: Vec<BreakerRecord>,
+    /// Tasks as they now stand, inserted or replaced by key.
+    pub tasks: Vec<TaskRecord>,
+    /// Tasks that are forgotten. Their executions stay.
+    pub tasks_removed: Vec<TaskKey>,
+    /// Executions as they now stand, inserted or replaced by key and due time. One that is done stays as it is.
+    pub executions: Vec<ExecutionRecord>,
+    /// Runs of tasks that were seen in the log and may be yet to come here.
+    pub landed_occurrences: Vec<RunId>,
+    /// Those that need not be remembered any more.
+    pub landed_forgotten: Vec<RunId>,
     /// Whether it must survive a power cut before it is confirmed, whatever the store's durability.
     pub synced: bool,
 }
@@ -79,6 +93,12 @@ pub struct Snapshot {
     pub rations: Vec<RationRecord>,
     /// Breakers of plugins that failed last.
     pub breakers: Vec<BreakerRecord>,
+    /// Every task, in any order.
+    pub tasks: Vec<TaskRecord>,
+    /// Executions that are waiting or running, in any order.
+    pub executions: Vec<ExecutionRecord>,
+    /// Runs of tasks that were seen in the log and may be yet to come here.
+    pub landed_occurrences: Vec<RunId>,
 }
 
 /// Whether a dead letter's drafts are in the log all the same, from another instance or an earlier life.
@@ -144,6 +164,16 @@ pub struct OutboxEntry {
     pub parked: Option<Arc<str>>,
 }
 
+/// What a run answers, with all that its plugin is handed of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cause {
+    /// An event of the log.
+    Event(Event),
+    /// One due time of a task.
+    Occurrence(Occurrence),
+}
+
 /// A trigger that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -153,10 +183,28 @@ pub struct DeadLetter {
     pub mode: Mode,
     /// Whether its drafts are in the log.
     pub landed: Landed,
-    /// The event.
-    pub event: Event,
+    /// What it was to answer.
+    pub cause: Cause,
     /// How each attempt ended.
     pub failures: Vec<Failure>,
     /// When it was given up.
     pub at: Timestamp,
+}
+
+impl Cause {
+    /// The time that its run sees.
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::Event(event) => event.created_at.unwrap_or_default(),
+            Self::Occurrence(occurrence) => occurrence.due,
+        }
+    }
+
+    /// The place of the event; the root for an occurrence.
+    pub fn seq(&self) -> SeqNum {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::Occurrence(_) => SeqNum::ROOT,
+        }
+    }
 }

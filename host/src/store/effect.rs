@@ -2,13 +2,14 @@
 //! an earlier commit was confirmed, so effects may be carried out as they come.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, NumberedDraft, SeqNum};
+use crate::event::{NumberedDraft, SeqNum};
 use crate::id::BackendId;
 use crate::stamp::Stamp;
-use crate::store::{Commit, Mode};
+use crate::store::{Cause, Commit, Mode};
 use crate::time::Timestamp;
 
 /// One socket of a store, counted in the life of a machine. Nothing of an older one is believed.
@@ -79,16 +80,18 @@ pub struct RunRequest {
     pub token: RunToken,
     /// Which run, and its depth.
     pub stamp: Stamp,
-    /// The event it answers.
-    pub event: Event,
+    /// What it answers.
+    pub cause: Cause,
     /// Whether it may commit.
     pub mode: Mode,
     /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// The time that the guest sees: when the backend took the event in; 0 if it did not say.
+    /// The time that the guest sees: when the backend took the event in, 0 if it did not say; or when the task was due.
     pub now: Timestamp,
     /// The fuel that it may use.
     pub fuel: u64,
+    /// How long it may take, if its task says so.
+    pub timeout: Option<Duration>,
 }
 
 /// Why a store was stopped for good. Each needs somebody to look.

@@ -18,6 +18,8 @@ pub struct Grants {
     pub commit: Vec<Pattern>,
     /// Whether it has a kv.
     pub kv: bool,
+    /// Whether it has tasks of its own: those of its description, and those that it schedules.
+    pub schedule: bool,
 }
 
 /// Patterns that a text names one by one; whoever asks for more has to look at the plugin itself.
@@ -30,12 +32,13 @@ impl Grants {
             read: uncovered(&self.read, &needs.read),
             commit: uncovered(&self.commit, &needs.commit),
             kv: needs.kv && !self.kv,
+            schedule: needs.schedule && !self.schedule,
         }
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.read.is_empty() && self.commit.is_empty() && !self.kv
+        self.read.is_empty() && self.commit.is_empty() && !self.kv && !self.schedule
     }
 
     /// In words, behind "needs": `to read "v1.Chat*", to commit "v1.Answer" and kv`.
@@ -48,6 +51,9 @@ impl Grants {
         }
         if self.kv {
             words.push("kv".to_owned());
+        }
+        if self.schedule {
+            words.push("schedule".to_owned());
         }
         match words.pop() {
             None => "nothing".to_owned(),
@@ -68,6 +74,9 @@ impl fmt::Display for Grants {
         }
         if self.kv {
             entries.push("kv = true".to_owned());
+        }
+        if self.schedule {
+            entries.push("schedule = true".to_owned());
         }
         f.write_str(&entries.join(", "))
     }
@@ -109,6 +118,7 @@ mod tests {
             read: patterns(read),
             commit: patterns(commit),
             kv,
+            schedule: false,
         }
     }
 

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::BackendId;
 use crate::stamp::RunId;
-use crate::store::{DeadLetter, Ending, Generation, KvWrite, RequestId, RunToken, Settings, Usage};
+use crate::store::{
+    DeadLetter, Ending, Generation, KvWrite, RequestId, RunToken, ScheduleWrite, Settings, TaskKey,
+    TaskOrder, Usage,
+};
 
 /// Something that happened to a store.
 #[derive(Clone, Debug)]
@@ -55,6 +58,10 @@ pub enum Input {
     Discard { run: RunId },
     /// Push parked drafts again.
     Unpark { run: RunId },
+    /// An operator wants something of a task.
+    Task { key: TaskKey, order: TaskOrder },
+    /// The wall clock shows another time than the clock that never jumps: this much more, in milliseconds.
+    ClockSet { ahead: i64 },
     /// The operator's or a plugin's settings are others. The machine takes them in place if it can; else it ends this life
     /// as after `Renew`. Whoever sends this begins the next life with the newest settings, whichever way it ended. Equal
     /// settings change nothing.
@@ -98,11 +105,27 @@ pub enum RunOutcome {
     Finished {
         drafts: Vec<Draft>,
         kv: Vec<KvWrite>,
+        /// Changes to the plugin's own tasks, in order.
+        schedule: Vec<ScheduleWrite>,
+        /// What it says of itself, in one line; only of a task.
+        output: Option<Arc<str>>,
     },
     /// Try again later: the guest asked for it, trapped, ran out of fuel or of time.
     Retry { error: Arc<str> },
     /// Never try again: the guest refused its trigger.
     Reject { error: Arc<str> },
+}
+
+impl RunOutcome {
+    /// A run that committed `drafts`, wrote `kv`, and wanted nothing else.
+    pub fn finished(drafts: Vec<Draft>, kv: Vec<KvWrite>) -> Self {
+        Self::Finished {
+            drafts,
+            kv,
+            schedule: Vec::new(),
+            output: None,
+        }
+    }
 }
 
 /// Whether a run may have effects outside its own kv.

@@ -85,6 +85,9 @@ impl StoreState {
             dead_letters,
             rations,
             breakers,
+            tasks: _,
+            executions: _,
+            landed_occurrences: _,
         } = snapshot;
         // A clock that was set back must not make this life's commits older than the last one's.
         let now = now.max(clock);
@@ -193,6 +196,7 @@ impl StoreState {
             Input::Discard { run } => self.on_discard(run, now),
             Input::Unpark { run } => self.on_unpark(&run, now),
             Input::Reconfigure { settings } => self.on_reconfigure(*settings, now),
+            Input::Task { .. } | Input::ClockSet { .. } => {}
             Input::Renew => self.on_renew(),
             Input::Drain => self.on_drain(),
         }

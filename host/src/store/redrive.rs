@@ -54,7 +54,7 @@ impl StoreState {
         let reacts = self.breaks(Sabotage::RedriveReacts);
         let trial = Trial {
             stamp,
-            event: letter.event.clone(),
+            cause: letter.cause.clone(),
             mode: if reacts { Mode::Reacting } else { letter.mode },
             attempt: next_attempt(&letter),
             landed_at_start: false,
@@ -85,7 +85,7 @@ impl StoreState {
         };
         self.subscriptions[index].last_run = self.staging.write_by(now);
         let error = match outcome {
-            RunOutcome::Finished { drafts, kv } => {
+            RunOutcome::Finished { drafts, kv, .. } => {
                 let plugin = &self.subscriptions[index].settings.plugin;
                 self.staging
                     .next

@@ -8,7 +8,7 @@ use crate::store::machine::StoreState;
 use crate::store::sabotage::Sabotage;
 use crate::store::subscription::{Phase, Running, Start, Trial};
 use crate::store::{
-    DeadLetter, Effect, Failure, Landed, Mode, RunEnd, RunOutcome, RunRequest, RunToken,
+    Cause, DeadLetter, Effect, Failure, Landed, Mode, RunEnd, RunOutcome, RunRequest, RunToken,
     UsageRecord,
 };
 use crate::time::Timestamp;
@@ -83,7 +83,7 @@ impl StoreState {
         }
         let mut trial = Trial {
             stamp,
-            event,
+            cause: Cause::Event(event),
             mode,
             attempt: 0,
             redrive: None,
@@ -184,14 +184,17 @@ impl StoreState {
         let request = RunRequest {
             token,
             stamp: trial.stamp.clone(),
-            event: trial.event.clone(),
+            cause: trial.cause.clone(),
             mode: trial.mode,
             attempt: trial.attempt,
-            now: trial.event.created_at.unwrap_or_default(),
+            now: trial.cause.time(),
             fuel: grant.fuel(),
+            timeout: None,
         };
         if self.breaks(Sabotage::StampForgottenAtStart) {
-            self.subscriptions[index].landed.forget_to(trial.event.seq);
+            self.subscriptions[index]
+                .landed
+                .forget_to(trial.cause.seq());
         }
         let running = Running {
             token,
@@ -257,8 +260,8 @@ impl StoreState {
         now: Timestamp,
     ) {
         match outcome {
-            RunOutcome::Finished { drafts, kv } => {
-                let seq = trial.event.seq;
+            RunOutcome::Finished { drafts, kv, .. } => {
+                let seq = trial.cause.seq();
                 // Looked up now and not when the run began: the stamp may have come in meanwhile.
                 let landed = if self.breaks(Sabotage::StampLookedUpAtStartOnly) {
                     trial.landed_at_start
@@ -302,14 +305,14 @@ impl StoreState {
     fn give_up(&mut self, index: usize, trial: Trial, now: Timestamp) {
         let commit = self.staging.write_by(now);
         let subscription = &mut self.subscriptions[index];
-        let seq = trial.event.seq;
+        let seq = trial.cause.seq();
         let born_deaf = self.sabotage == Some(Sabotage::DeadLetterBornDeaf);
         let landed = subscription.landed.contains(seq) && !born_deaf;
         let letter = DeadLetter {
             stamp: trial.stamp,
             mode: trial.mode,
             landed: if landed { Landed::Yes } else { Landed::No },
-            event: trial.event,
+            cause: trial.cause,
             failures: std::mem::take(&mut subscription.attempts.failures),
             at: now,
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::PluginName;
-use crate::store::{BreakerSettings, RationSettings};
+use crate::store::{BreakerSettings, Declared, RationSettings, TraceNames};
 
 /// Everything the machine must know about a store that is not in its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub runs_max: u32,
     /// Dead letters of a plugin; of more, the oldest are given up for good.
     pub dead_letters_max: usize,
+    /// A number of the store's own, the same for ever: tasks of different stores that are due at once begin at different times.
+    pub spread: u64,
 }
 
 /// One plugin at work in a store.
@@ -55,6 +57,10 @@ pub struct SubscriptionSettings {
     pub fuel_per_run: u64,
     /// What it may use over time, within the store's ration.
     pub ration: RationSettings,
+    /// Its tasks by the store's configuration and, if it is `described`, its own description.
+    pub tasks: Declared,
+    /// The events that tell the app about its tasks; none if they are not wanted.
+    pub trace: Option<TraceNames>,
 }
 
 /// What a new subscription does about events that were in the log before it.

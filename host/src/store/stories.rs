@@ -44,6 +44,8 @@ fn settings(history: History) -> Settings {
             build: None,
             fuel_per_run: 1_000,
             ration: RationSettings::default(),
+            tasks: Declared::new(),
+            trace: None,
         }],
         on_reset: OnReset::Stop,
         limits: Limits::default(),
@@ -55,6 +57,7 @@ fn settings(history: History) -> Settings {
         ration: RationSettings::default(),
         runs_max: 8,
         dead_letters_max: 100,
+        spread: 0,
     }
 }
 
@@ -98,10 +101,7 @@ fn answers(count: usize) -> RunOutcome {
         name: "answer".into(),
         args: "{}".into(),
     };
-    RunOutcome::Finished {
-        drafts: vec![draft; count],
-        kv: Vec::new(),
-    }
+    RunOutcome::finished(vec![draft; count], Vec::new())
 }
 
 fn run_id(seq: u64) -> RunId {
@@ -313,7 +313,7 @@ fn a_stamp_that_comes_in_while_its_run_goes_on_drops_the_drafts_but_not_the_kv()
     let RunOutcome::Finished { drafts, .. } = answers(1) else {
         unreachable!()
     };
-    told.finish(&run, RunOutcome::Finished { drafts, kv });
+    told.finish(&run, RunOutcome::finished(drafts, kv));
     assert_eq!(told.push(), None);
     let commit = told.commits.last().expect("a commit");
     assert_eq!((commit.kv.len(), commit.outbox.len()), (1, 0));
@@ -351,14 +351,14 @@ fn a_failing_trigger_becomes_a_dead_letter_after_its_attempts_and_the_next_one_r
     let mut told = Told::live(settings(History::Ignore), snapshot(4), log);
     for attempt in 1..=5 {
         let run = told.runs().remove(0);
-        assert_eq!((run.attempt, run.event.seq.get()), (attempt, 5));
+        assert_eq!((run.attempt, run.cause.seq().get()), (attempt, 5));
         told.finish(&run, RunOutcome::Retry { error: "no".into() });
         if attempt < 5 {
             assert_eq!(told.runs(), [], "the next attempt waits");
         }
         told.later(Duration::from_secs(61));
     }
-    assert_eq!(told.runs().remove(0).event.seq.get(), 6);
+    assert_eq!(told.runs().remove(0).cause.seq().get(), 6);
     let letters: Vec<_> = told
         .commits
         .iter()
@@ -397,7 +397,7 @@ fn the_first_attempt_is_counted_in_the_commit_of_the_run_before() {
     told.finish(&run, answers(1));
     let commits = told.commits.len();
     let second = told.runs().remove(0);
-    assert_eq!(second.event.seq.get(), 6);
+    assert_eq!(second.cause.seq().get(), 6);
     assert_eq!(told.commits.len(), commits + 1, "no commit of its own");
     assert_eq!(
         told.commits.last().map(|it| it.subscriptions[0].attempts),
@@ -490,13 +490,7 @@ fn a_stopped_host_gives_back_the_attempt_it_counted_ahead() {
         vec![said(4), said(5)],
     );
     let run = told.runs().remove(0);
-    told.finish(
-        &run,
-        RunOutcome::Finished {
-            drafts: Vec::new(),
-            kv: Vec::new(),
-        },
-    );
+    told.finish(&run, RunOutcome::finished(Vec::new(), Vec::new()));
     told.effects();
     told.tell(Input::Drain);
     assert_eq!(told.effects(), [Effect::Drained]);
@@ -540,7 +534,7 @@ fn with_dead_letter(depth: u32) -> (Told, DeadLetter) {
         stamp,
         mode: Mode::Reacting,
         landed: Landed::No,
-        event: said(3),
+        cause: Cause::Event(said(3)),
         failures: Vec::new(),
         at: Timestamp::from_millis(3),
     };
@@ -568,7 +562,7 @@ fn a_redrive_waits_until_the_kv_of_the_run_before_it_is_written() {
     let wanted: Vec<_> = std::iter::from_fn(|| told.state.poll_effect()).collect();
     assert!(matches!(&wanted[..], [Effect::Commit(_)]), "{wanted:?}");
     told.tell(Input::Committed);
-    assert_eq!(told.runs().remove(0).event.seq.get(), 3);
+    assert_eq!(told.runs().remove(0).cause.seq().get(), 3);
 }
 
 #[test]

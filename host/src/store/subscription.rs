@@ -10,8 +10,8 @@ use crate::store::breaker::Breaker;
 use crate::store::ration::{Deferral, FuelGrant, Ration};
 use crate::store::staging::CommitNumber;
 use crate::store::{
-    DeadLetter, Failure, History, Mode, Retry, RunToken, SubscriptionRecord, SubscriptionSettings,
-    SubscriptionState, SubscriptionStatus,
+    Cause, DeadLetter, Failure, History, Mode, Retry, RunToken, SubscriptionRecord,
+    SubscriptionSettings, SubscriptionState, SubscriptionStatus,
 };
 use crate::time::Timestamp;
 
@@ -70,7 +70,7 @@ pub(super) struct Running {
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) stamp: Stamp,
-    pub(super) event: Event,
+    pub(super) cause: Cause,
     pub(super) mode: Mode,
     /// The number of this attempt, from 1; 0 if none has begun.
     pub(super) attempt: u32,

@@ -10,9 +10,9 @@ use crate::backend::{Backend, Log, LogSettings};
 use crate::catalog::{Absent, Shelf, Stocked};
 use crate::config::{PluginConfig, RateQuota, Server, StoreConfig, Sync};
 use crate::control::{OrderKind, StoreOrder, Suspicion};
-use crate::id::PluginName;
+use crate::id::{PluginName, StoreId};
 use crate::runtime::Limits;
-use crate::store::{RationSettings, Settings, SubscriptionSettings, TankSettings};
+use crate::store::{Declared, RationSettings, Settings, SubscriptionSettings, TankSettings};
 use crate::sync::{self, Endpoint};
 use crate::telemetry::StoreState;
 
@@ -75,6 +75,7 @@ pub(super) fn spec(
         ration: ration(&config.quota.rate, config.quota.run.fuel_per_run),
         runs_max: config.quota.concurrent_runs,
         dead_letters_max: config.quota.dead_letters as usize,
+        spread: spread(&config.id),
     };
     let worker = |(plugin, chosen): (&PluginConfig, &Result<Arc<Stocked>, Absent>)| {
         let stocked = chosen.as_ref().ok()?.clone();
@@ -124,6 +125,13 @@ fn by(what: &str, act: &Act) -> String {
         "" => format!("{what} by {}", act.by),
         why => format!("{what} by {}: {why}", act.by),
     }
+}
+
+/// A number that is the store's own on every machine and for ever.
+fn spread(id: &StoreId) -> u64 {
+    let hash = blake3::hash(id.as_str().as_bytes());
+    let (first, _) = hash.as_bytes().split_at(8);
+    u64::from_le_bytes(first.try_into().expect("it has eight bytes"))
 }
 
 /// What a store's machine may hold and send at once.
@@ -189,6 +197,8 @@ fn subscription(
         build: stocked.map(|stocked| stocked.build.sha256.as_str().into()),
         fuel_per_run,
         ration: ration(&config.quota.rate, fuel_per_run),
+        tasks: Declared::new(),
+        trace: None,
     }
 }
 

@@ -170,6 +170,8 @@ fn said(input: Input) -> Option<Said> {
         | Input::Redrive { .. }
         | Input::Discard { .. }
         | Input::Unpark { .. }
+        | Input::Task { .. }
+        | Input::ClockSet { .. }
         | Input::Reconfigure { .. }
         | Input::Renew
         | Input::Drain => None,

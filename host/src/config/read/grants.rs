@@ -20,6 +20,7 @@ pub(super) fn grants(plugin: &Fields<'_>, context: &mut Context<'_>) -> Grants {
     patterns(&fields, &mut grants.read, "read", context);
     patterns(&fields, &mut grants.commit, "commit", context);
     fields.set(&mut grants.kv, "kv", context, switch);
+    fields.set(&mut grants.schedule, "schedule", context, switch);
     grants
 }
 

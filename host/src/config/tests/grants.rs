@@ -10,6 +10,7 @@ fn needs() -> Grants {
         read: patterns(&["v1.Said"]),
         commit: patterns(&["v1.Said", "v1.Done"]),
         kv: true,
+        schedule: false,
     }
 }
 
@@ -63,6 +64,7 @@ fn a_plugin_may_do_what_is_written_and_nothing_else() {
         read: patterns(&["v1.Said"]),
         commit: patterns(&["v1.*", "*"]),
         kv: true,
+        schedule: false,
     };
     assert_eq!(some, expected);
 }

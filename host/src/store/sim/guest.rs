@@ -8,7 +8,7 @@ use crate::event::{Draft, Event, SeqNum};
 use crate::id::PluginName;
 use crate::stamp::DraftStamp;
 use crate::store::sim::host::Standing;
-use crate::store::{History, KvWrite, Mode, RationSettings, SubscriptionSettings};
+use crate::store::{Declared, History, KvWrite, Mode, RationSettings, SubscriptionSettings};
 
 /// One plugin's kv in one store.
 pub(super) type Kv = BTreeMap<Arc<str>, Arc<[u8]>>;
@@ -133,6 +133,8 @@ impl Guest {
             build: None,
             fuel_per_run: FUEL_PER_RUN,
             ration: RationSettings::default(),
+            tasks: Declared::new(),
+            trace: None,
         }
     }
 

@@ -172,6 +172,7 @@ impl Host {
             ration: self.ration(plan),
             runs_max: plan.runs_max,
             dead_letters_max: usize::MAX,
+            spread: 0,
         }
     }
 

@@ -68,6 +68,9 @@ impl Content {
                 .collect(),
             rations: self.rations.values().cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
+            tasks: Vec::new(),
+            executions: Vec::new(),
+            landed_occurrences: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Everything that can happen in a world, one step at a time.
 
+use crate::store::Cause;
 use crate::store::sabotage::Sabotage;
 use crate::store::sim::guest::Mood;
 use crate::store::sim::host::{Host, Running, Surroundings, Then};
@@ -320,14 +321,17 @@ impl World {
             .find(|guest| guest.plugin == *plugin);
         let guest =
             guest.ok_or_else(|| Violation::new(Rule::Alien, format!("no plugin {plugin}")))?;
+        let Cause::Event(event) = &request.cause else {
+            unreachable!("no guest has tasks")
+        };
         let mood = if self.healed {
             Mood::Fine
         } else {
-            guest.mood(&self.plan.moods, self.plan.seed, &request.event)
+            guest.mood(&self.plan.moods, self.plan.seed, event)
         };
         let fine = || {
-            let (drafts, kv) = guest.answer(&request.event, request.mode, &kv);
-            RunOutcome::Finished { drafts, kv }
+            let (drafts, kv) = guest.answer(event, request.mode, &kv);
+            RunOutcome::finished(drafts, kv)
         };
         let not_now = || RunOutcome::Retry {
             error: "not now".into(),

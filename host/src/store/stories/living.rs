@@ -80,7 +80,7 @@ fn new_patterns_hold_from_the_next_event_on() {
     let mut told = idle();
     told.tell(wants("noise"));
     told.pulled(1, vec![said(5), event(6, "noise", "static")]);
-    let seqs: Vec<_> = told.runs().iter().map(|it| it.event.seq.get()).collect();
+    let seqs: Vec<_> = told.runs().iter().map(|it| it.cause.seq().get()).collect();
     assert_eq!(seqs, [6]);
 }
 
@@ -104,7 +104,7 @@ fn attempts_at_an_event_that_is_no_longer_wanted_are_not_held_against_the_next()
     told.later(Duration::from_secs(60));
     told.pulled(1, vec![event(6, "noise", "static")]);
     let run = told.runs().remove(0);
-    assert_eq!((run.event.seq.get(), run.attempt), (6, 1));
+    assert_eq!((run.cause.seq().get(), run.attempt), (6, 1));
     told.finish(&run, failed());
     told.effects();
     let record = &told.commits.last().expect("a commit").subscriptions[0];

@@ -357,10 +357,7 @@ mod tests {
     }
 
     fn finished() -> RunOutcome {
-        RunOutcome::Finished {
-            drafts: Vec::new(),
-            kv: Vec::new(),
-        }
+        RunOutcome::finished(Vec::new(), Vec::new())
     }
 
     #[test]
