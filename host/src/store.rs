@@ -10,6 +10,8 @@ mod ending;
 mod grants;
 mod input;
 mod machine;
+mod occurrences;
+mod orders;
 mod outbox;
 mod pulls;
 mod push;
@@ -30,6 +32,8 @@ mod status;
 mod stories;
 mod subscription;
 mod task;
+mod tasks;
+mod trace;
 mod usage;
 mod window;
 mod wish;
@@ -50,7 +54,7 @@ pub use refusal::{Limit, Refusal, Refusals};
 pub use settings::{
     History, Limits, OnReset, Pattern, PatternError, Retry, Settings, SubscriptionSettings, Timing,
 };
-pub use status::{SessionStatus, Status, SubscriptionState, SubscriptionStatus};
+pub use status::{SessionStatus, Status, SubscriptionState, SubscriptionStatus, TasksStatus};
 pub use task::{
     Declared, ExecutionRecord, ExecutionState, Missed, Occurrence, OccurrenceKind, Origin, Overlap,
     Pause, ScheduleWrite, Stretch, TaskKey, TaskOrder, TaskPlan, TaskRecord, TraceNames,

@@ -54,7 +54,7 @@ impl Life {
         snapshot: Snapshot,
     ) -> Self {
         let now = shared.clock.now();
-        let machine = StoreState::new(spec.settings.clone(), snapshot, fastrand::u64(..), now);
+        let machine = StoreState::new(spec.settings.clone(), snapshot, fastrand::u64(..), (now, 0));
         Self {
             spec,
             shared,

@@ -142,6 +142,7 @@ fn call() -> Call {
             now: Timestamp::from_millis(1_700_000_000_123),
             fuel: Limits::default().fuel_per_run,
             timeout: None,
+            late: None,
         },
         config: "{}".into(),
         grants: Arc::new(all()),

@@ -81,7 +81,13 @@ impl StoreState {
             return;
         }
         for subscription in &mut self.subscriptions {
-            if subscription.attempts.may_have_been_lost() {
+            let tasks = self.tasks.busy_of(&subscription.settings.plugin);
+            let open = tasks.flat_map(|(_, task)| task.open.values());
+            let lost = open
+                .filter(|open| open.attempts.may_have_been_lost())
+                .count();
+            let event = usize::from(subscription.attempts.may_have_been_lost());
+            for _ in 0..lost + event {
                 let budget = subscription.settings.fuel_per_run;
                 // It is never settled.
                 drop(FuelGrant::take(

@@ -92,6 +92,8 @@ pub struct RunRequest {
     pub fuel: u64,
     /// How long it may take, if its task says so.
     pub timeout: Option<Duration>,
+    /// How much later it begins than its task wants; only of a first attempt that was due by the timetable.
+    pub late: Option<Duration>,
 }
 
 /// Why a store was stopped for good. Each needs somebody to look.

@@ -36,6 +36,18 @@ impl StoreState {
         if !self.is_ending() || kept {
             return;
         }
+        let mut given_back = false;
+        self.tasks.each_open(|open| {
+            let attempts = &mut open.attempts;
+            if attempts.reserved > attempts.used {
+                attempts.reserved = attempts.used;
+                open.dirty = true;
+                given_back = true;
+            }
+        });
+        if given_back {
+            self.staging.write_by(now);
+        }
         for subscription in &mut self.subscriptions {
             let attempts = &mut subscription.attempts;
             if attempts.reserved > attempts.used {

@@ -116,6 +116,18 @@ pub enum RunOutcome {
     Reject { error: Arc<str> },
 }
 
+impl RunEnd {
+    /// The end of a run that was refused before it began.
+    pub(super) fn refused(error: Arc<str>) -> Self {
+        Self {
+            outcome: RunOutcome::Reject { error },
+            ending: Ending::Reject,
+            usage: Usage::default(),
+            build: None,
+        }
+    }
+}
+
 impl RunOutcome {
     /// A run that committed `drafts`, wrote `kv`, and wanted nothing else.
     pub fn finished(drafts: Vec<Draft>, kv: Vec<KvWrite>) -> Self {

@@ -16,6 +16,7 @@ use crate::store::scan::Scan;
 use crate::store::session::Session;
 use crate::store::staging::Staging;
 use crate::store::subscription::{Phase, Start, Subscription};
+use crate::store::tasks::Tasks;
 use crate::store::window::Window;
 use crate::store::{
     BreakerRecord, Effect, Input, Landed, RationRecord, Settings, Snapshot, SubscriptionRecord,
@@ -49,6 +50,9 @@ pub struct StoreState {
     /// What every next run waits for, if the store's ration is used up.
     pub(super) deferred: Option<Deferral>,
     pub(super) tokens_used: u64,
+    pub(super) tasks: Tasks,
+    /// From where the next life is to scan, if this one has learned that it must begin earlier.
+    pub(super) scan_from: Option<SeqNum>,
     pub(super) dead_letters: BTreeMap<RunId, Landed>,
     pub(super) outbox: Outbox,
     pub(super) pushing: Pushing,
@@ -63,9 +67,15 @@ pub struct StoreState {
 }
 
 impl StoreState {
-    /// Begins a life from what the journal holds. `seed` is for jitter only.
-    pub fn new(settings: Settings, snapshot: Snapshot, seed: u64, now: Timestamp) -> Self {
-        Self::sabotaged(settings, snapshot, seed, now, None)
+    /// Begins a life from what the journal holds. `seed` is for jitter only. `ahead` is by how many milliseconds the wall
+    /// clock is ahead of `now`.
+    pub fn new(
+        settings: Settings,
+        snapshot: Snapshot,
+        seed: u64,
+        (now, ahead): (Timestamp, i64),
+    ) -> Self {
+        Self::sabotaged(settings, snapshot, seed, (now, ahead), None)
     }
 
     /// A life in which one rule may be broken.
@@ -73,7 +83,7 @@ impl StoreState {
         settings: Settings,
         snapshot: Snapshot,
         seed: u64,
-        now: Timestamp,
+        (now, ahead): (Timestamp, i64),
         sabotage: Option<Sabotage>,
     ) -> Self {
         let Snapshot {
@@ -85,17 +95,24 @@ impl StoreState {
             dead_letters,
             rations,
             breakers,
-            tasks: _,
-            executions: _,
-            landed_occurrences: _,
+            tasks,
+            executions,
+            landed_occurrences,
         } = snapshot;
         // A clock that was set back must not make this life's commits older than the last one's.
-        let now = now.max(clock);
+        let (now, today) = (now.max(clock), now);
         let forgotten = sabotage == Some(Sabotage::TankFullAtStart);
         let rations = if forgotten { Vec::new() } else { rations };
         let kept = Kept::new(records, rations, breakers);
         let ration = Ration::new(settings.ration, kept.ration(None), now);
         let (subscriptions, removed) = subscriptions_of(&settings, kept, sabotage, now);
+        let tasks = Tasks::new(
+            tasks,
+            executions,
+            landed_occurrences,
+            settings.spread,
+            ahead,
+        );
         let head = scan_start(scanned, &subscriptions, sabotage);
         let needed = subscriptions.iter().filter_map(Subscription::needs_after);
         let fill = needed.fold(head, Ord::min);
@@ -118,6 +135,8 @@ impl StoreState {
             ration,
             deferred: None,
             tokens_used: 0,
+            tasks,
+            scan_from: None,
             dead_letters: dead_letters.into_iter().collect(),
             outbox: Outbox::new(outbox),
             pushing: Pushing::default(),
@@ -127,15 +146,24 @@ impl StoreState {
             halted: false,
             settings,
         };
-        state.resumed(removed, now)
+        state.resumed(removed, now, today)
     }
 
     /// Settles what the life before left open, and draws the first conclusions.
-    fn resumed(mut self, removed: Vec<PluginName>, now: Timestamp) -> Self {
+    fn resumed(mut self, mut removed: Vec<PluginName>, now: Timestamp, today: Timestamp) -> Self {
         self.charge_lost_runs();
+        // One whose start was never fixed may have tasks.
+        let plans = self.tasks.plugins().into_iter();
+        removed.extend(plans.filter(|plugin| !self.serves(plugin)));
+        removed.sort_unstable();
+        removed.dedup();
         for plugin in removed {
             self.remove_subscription(plugin, now);
         }
+        // Of tasks, only the wall clock counts.
+        self.on_clock_set(self.tasks.ahead(), today);
+        self.declare_tasks(today);
+        self.forget_old_tasks(today);
         self.advance(now);
         self
     }
@@ -143,12 +171,34 @@ impl StoreState {
     /// The plugin no longer works here: its record, kv and dead letters go in one commit. Its drafts are still pushed.
     fn remove_subscription(&mut self, plugin: PluginName, now: Timestamp) {
         self.dead_letters.retain(|run, _| run.plugin != plugin);
+        self.tasks.remove_plugin(&plugin);
         if self.breaks(Sabotage::RemovedDraftsDropped) {
             let gone = self.outbox.drop_plugin(&plugin);
             self.staging.next.outbox_removed.extend(gone);
         }
         self.staging.next.subscriptions_removed.push(plugin);
         self.staging.write_by(now);
+    }
+
+    fn serves(&self, plugin: &PluginName) -> bool {
+        let mut all = self.subscriptions.iter();
+        all.any(|subscription| subscription.settings.plugin == *plugin)
+    }
+
+    /// The wall clock shows another time.
+    fn on_clock_set(&mut self, ahead: i64, now: Timestamp) {
+        if self.tasks.set_ahead(ahead, now) {
+            self.staging
+                .write_by(now + self.settings.timing.flush_delay);
+        }
+    }
+
+    /// When a task is next to be looked at, or to be tried again.
+    fn poll_tasks(&self) -> Timestamp {
+        if self.is_ending() || !self.is_live() {
+            return Timestamp::NEVER;
+        }
+        self.tasks.wakes_at().min(self.tasks.retries_at())
     }
 
     /// Takes in what happened.
@@ -196,7 +246,8 @@ impl StoreState {
             Input::Discard { run } => self.on_discard(run, now),
             Input::Unpark { run } => self.on_unpark(&run, now),
             Input::Reconfigure { settings } => self.on_reconfigure(*settings, now),
-            Input::Task { .. } | Input::ClockSet { .. } => {}
+            Input::Task { key, order } => self.on_task_order(&key, order, now),
+            Input::ClockSet { ahead } => self.on_clock_set(ahead, now),
             Input::Renew => self.on_renew(),
             Input::Drain => self.on_drain(),
         }
@@ -240,9 +291,10 @@ impl StoreState {
             .iter()
             .filter_map(|subscription| match subscription.phase {
                 Phase::Retrying { until } => Some(until),
-                Phase::Idle | Phase::Running(_) => None,
+                Phase::Idle => None,
             });
         let own = session.min(self.staging.poll_timeout());
+        let own = own.min(self.poll_tasks());
         retry.fold(own.min(self.poll_runs()), Ord::min)
     }
 
@@ -257,6 +309,7 @@ impl StoreState {
             return;
         }
         self.connect_if_due(now);
+        self.take_up_tasks(now);
         self.start_runs(now);
         self.give_back_attempts(now);
         self.refill_window(now);
@@ -270,8 +323,12 @@ impl StoreState {
         let Some(mut commit) = self.staging.take(now) else {
             return;
         };
-        commit.scanned = self.scan.head();
+        let head = self.scan.head();
+        commit.scanned = self.scan_from.map_or(head, |from| from.min(head));
         commit.clock = now;
+        let (tasks, executions) = self.tasks.take_dirty();
+        commit.tasks = tasks;
+        commit.executions.extend(executions);
         for subscription in self.subscriptions.iter_mut().filter(|it| it.dirty) {
             subscription.dirty = false;
             commit.subscriptions.extend(subscription.record());
@@ -299,7 +356,7 @@ impl StoreState {
     }
 
     pub(super) fn runs(&self) -> usize {
-        let running = |it: &&Subscription| matches!(it.phase, Phase::Running(_));
+        let running = |it: &&Subscription| it.running.is_some();
         self.subscriptions.iter().filter(running).count()
     }
 

@@ -190,8 +190,12 @@ impl StoreState {
             self.staging
                 .write_by(now + self.settings.timing.flush_delay);
         }
-        let Trigger::Event(seq) = run.trigger else {
-            return;
+        let seq = match run.trigger {
+            Trigger::Event(seq) => seq,
+            Trigger::Occurrence { .. } | Trigger::Trace { .. } => {
+                self.on_task_stamp(run, now);
+                return;
+            }
         };
         let forgetful = self.breaks(Sabotage::StampNotRemembered);
         let triggers_max = self.settings.limits.landed_max;

@@ -71,6 +71,7 @@ impl StoreState {
         }
         self.settings = settings;
         self.shorten_waits(now);
+        self.declare_tasks(now);
     }
 
     /// No wait that began under other timing lasts longer than it would if it began now.

@@ -1,12 +1,11 @@
 //! Dead letters that are run again or given up for good, as an operator says.
 
-use std::sync::Arc;
-
 use crate::stamp::{RunId, Trigger};
 use crate::store::machine::StoreState;
+use crate::store::runs::Terms;
 use crate::store::sabotage::Sabotage;
 use crate::store::subscription::Trial;
-use crate::store::{DeadLetter, Failure, Landed, Mode, RunOutcome};
+use crate::store::{Cause, DeadLetter, Failure, Landed, Mode, RunEnd, RunOutcome};
 use crate::time::Timestamp;
 
 impl StoreState {
@@ -61,21 +60,28 @@ impl StoreState {
             redrive: Some(letter),
         };
         if let Some(error) = self.too_deep(&trial.stamp) {
-            self.on_redrive_finished(index, trial, RunOutcome::Reject { error }, None, now);
+            self.on_redrive_finished(index, trial, RunEnd::refused(error), now);
             return;
         }
-        self.begin(index, trial);
+        let timeout = self.timeout_of(&trial.cause, index);
+        self.begin(
+            index,
+            trial,
+            Terms {
+                timeout,
+                late: None,
+            },
+        );
     }
 
     pub(super) fn on_redrive_finished(
         &mut self,
         index: usize,
         trial: Trial,
-        outcome: RunOutcome,
-        build: Option<Arc<str>>,
+        end: RunEnd,
         now: Timestamp,
     ) {
-        let Some(mut letter) = trial.redrive else {
+        let Some(mut letter) = trial.redrive.clone() else {
             unreachable!("the caller looked");
         };
         let run = letter.stamp.run.clone();
@@ -84,13 +90,25 @@ impl StoreState {
             return;
         };
         self.subscriptions[index].last_run = self.staging.write_by(now);
-        let error = match outcome {
-            RunOutcome::Finished { drafts, kv, .. } => {
-                let plugin = &self.subscriptions[index].settings.plugin;
-                self.staging
-                    .next
-                    .kv
-                    .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
+        let error = match end.outcome {
+            RunOutcome::Finished {
+                mut drafts,
+                kv,
+                schedule,
+                output,
+            } => {
+                self.write_kv(index, kv);
+                self.schedule(index, &trial, schedule, now);
+                if let Cause::Occurrence(occurrence) = &trial.cause {
+                    let drafts = &mut drafts;
+                    self.complete_late(
+                        index,
+                        &letter,
+                        occurrence,
+                        (drafts, end.usage.fuel, output),
+                        now,
+                    );
+                }
                 if trial.mode == Mode::Reacting && landed == Landed::No {
                     self.enqueue(trial.stamp, drafts, now);
                 }
@@ -104,7 +122,7 @@ impl StoreState {
             attempt: next_attempt(&letter),
             at: now,
             error,
-            build,
+            build: end.build,
         });
         letter.landed = landed;
         self.staging.next.dead_letters.push(letter);
@@ -112,7 +130,7 @@ impl StoreState {
 }
 
 /// The number of the attempt after those that failed.
-fn next_attempt(letter: &DeadLetter) -> u32 {
+pub(super) fn next_attempt(letter: &DeadLetter) -> u32 {
     let failed = u32::try_from(letter.failures.len());
     failed.unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -1,17 +1,27 @@
 //! Runs: which trigger is next, when it may be tried, and what follows from how it ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::Event;
 use crate::stamp::{DraftStamp, RunId, Stamp};
 use crate::store::machine::StoreState;
 use crate::store::sabotage::Sabotage;
-use crate::store::subscription::{Phase, Running, Start, Trial};
+use crate::store::subscription::{Phase, Running, Start, Subscription, Trial};
 use crate::store::{
-    Cause, DeadLetter, Effect, Failure, Landed, Mode, RunEnd, RunOutcome, RunRequest, RunToken,
-    UsageRecord,
+    Cause, DeadLetter, Effect, Failure, KvWrite, Landed, Mode, RunEnd, RunOutcome, RunRequest,
+    RunToken, UsageRecord,
 };
 use crate::time::Timestamp;
+
+/// What a task says of its run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    /// How long it may take, if that is not as usual.
+    pub(super) timeout: Option<Duration>,
+    /// How much later it begins than it should, if that is to be told.
+    pub(super) late: Option<Duration>,
+}
 
 impl StoreState {
     /// Starts every run that may start. Runs start only at the head of the log, so that what is already answered is known.
@@ -31,21 +41,16 @@ impl StoreState {
             if self.halted || self.is_ending() || full || busy || self.deferred.is_some() {
                 return;
             }
-            if self.may_start(index, now) {
+            if self.may_start(index) {
                 self.start_run(index, now);
             }
         }
     }
 
-    fn may_start(&self, index: usize, now: Timestamp) -> bool {
+    fn may_start(&self, index: usize) -> bool {
         let subscription = &self.subscriptions[index];
         let Start::Fixed { commit, .. } = subscription.start else {
             return false;
-        };
-        let rested = match subscription.phase {
-            Phase::Idle => true,
-            Phase::Retrying { until } => until <= now,
-            Phase::Running(_) => false,
         };
         let start_known = self.staging.is_done(commit) || self.breaks(Sabotage::StartNotSynced);
         // The next run reads the kv that the last one wrote.
@@ -53,7 +58,11 @@ impl StoreState {
         // What an operator asks for is tried also if the plugin rests because it failed.
         let trusted =
             subscription.breaker.open_until().is_none() || !subscription.redrives.is_empty();
-        subscription.settings.available && rested && trusted && start_known && last_known
+        subscription.settings.available
+            && subscription.running.is_none()
+            && trusted
+            && start_known
+            && last_known
     }
 
     fn start_run(&mut self, index: usize, now: Timestamp) {
@@ -63,46 +72,59 @@ impl StoreState {
             }
             return;
         }
-        let Some((event, author)) = self.next_trigger(index, now) else {
-            return;
-        };
-        if self.subscriptions[index]
-            .landed
-            .is_beyond_horizon(event.seq)
-        {
-            self.restart();
-            return;
+        // Events and tasks take turns, so that neither waits for more than one run of the other.
+        if self.subscriptions[index].task_was_last {
+            if !self.start_event(index, now) {
+                self.start_occurrence(index, now);
+            }
+        } else if !self.start_occurrence(index, now) {
+            self.start_event(index, now);
         }
-        let stamp = self.subscriptions[index].stamp(&event, author.as_ref());
-        let mode = self.subscriptions[index].mode(event.seq);
-        let landed = self.subscriptions[index].landed.contains(event.seq);
+    }
+
+    /// Starts the run of the next event, if it may be tried now; whether there was one.
+    fn start_event(&mut self, index: usize, now: Timestamp) -> bool {
+        let rested = match self.subscriptions[index].phase {
+            Phase::Idle => true,
+            Phase::Retrying { until } => until <= now,
+        };
+        let Some((event, author)) = rested.then(|| self.next_trigger(index, now)).flatten() else {
+            return false;
+        };
+        let subscription = &self.subscriptions[index];
+        if subscription.landed.is_beyond_horizon(event.seq) {
+            self.restart();
+            return true;
+        }
+        let landed = subscription.landed.contains(event.seq);
         if landed && self.breaks(Sabotage::RunSkippedWhenSeen) {
             let commit = self.staging.write_by(now);
             self.subscriptions[index].pass(event.seq, commit);
-            return;
+            return true;
         }
         let mut trial = Trial {
-            stamp,
+            stamp: subscription.stamp(&event, author.as_ref()),
+            mode: subscription.mode(event.seq),
             cause: Cause::Event(event),
-            mode,
             attempt: 0,
             redrive: None,
             landed_at_start: landed,
         };
         if let Some(error) = self.too_deep(&trial.stamp) {
-            self.subscriptions[index].failed(error, None, now);
+            self.subscriptions[index].attempts.failed(error, None, now);
             self.give_up(index, trial, now);
-            return;
+            return true;
         }
         if self.out_of_attempts(index) {
-            self.note_lost_attempt(index, now);
+            self.subscriptions[index].attempts.note_lost(now);
             self.give_up(index, trial, now);
-            return;
+            return true;
         }
         if !self.defers(index, now) && self.count_attempt(index, now) {
             trial.attempt = self.subscriptions[index].attempts.used;
-            self.begin(index, trial);
+            self.begin(index, trial, Terms::default());
         }
+        true
     }
 
     /// The next event that the subscription wants; passes over those before it.
@@ -131,20 +153,6 @@ impl StoreState {
         attempts_max > 0 && self.subscriptions[index].attempts.used >= attempts_max
     }
 
-    /// An attempt that nobody lived to tell about took the process down, or was taken down with it.
-    fn note_lost_attempt(&mut self, index: usize, now: Timestamp) {
-        let attempts = &mut self.subscriptions[index].attempts;
-        if attempts.may_have_been_lost() {
-            let error = "the host stopped during this attempt".into();
-            attempts.failures.push(Failure {
-                attempt: attempts.used,
-                at: now,
-                error,
-                build: None,
-            });
-        }
-    }
-
     /// Counts the next attempt in the journal, and takes it once it is there. An attempt that kills the process must
     /// have been counted before it began.
     fn count_attempt(&mut self, index: usize, now: Timestamp) -> bool {
@@ -153,9 +161,8 @@ impl StoreState {
             return true;
         }
         let subscription = &mut self.subscriptions[index];
-        if subscription.attempts.reserved <= subscription.attempts.used {
-            subscription.attempts.reserved = subscription.attempts.used + 1;
-            subscription.attempts.commit = self.staging.write_by(now);
+        if subscription.attempts.reserve(self.staging.next_number()) {
+            self.staging.write_by(now);
             subscription.dirty = true;
         }
         let counted = self.staging.is_done(subscription.attempts.commit);
@@ -176,7 +183,7 @@ impl StoreState {
         Some(error.into())
     }
 
-    pub(super) fn begin(&mut self, index: usize, trial: Trial) {
+    pub(super) fn begin(&mut self, index: usize, trial: Trial, terms: Terms) {
         let token = RunToken(self.tokens_used);
         self.tokens_used += 1;
         self.first = (index + 1) % self.subscriptions.len();
@@ -189,7 +196,8 @@ impl StoreState {
             attempt: trial.attempt,
             now: trial.cause.time(),
             fuel: grant.fuel(),
-            timeout: None,
+            timeout: terms.timeout,
+            late: terms.late,
         };
         if self.breaks(Sabotage::StampForgottenAtStart) {
             self.subscriptions[index]
@@ -201,34 +209,30 @@ impl StoreState {
             grant,
             trial,
         };
-        self.subscriptions[index].phase = Phase::Running(Box::new(running));
+        self.subscriptions[index].running = Some(Box::new(running));
         self.effects.push_back(Effect::Run(Box::new(request)));
     }
 
     /// A run ended. One that this life did not start matches nothing.
     pub(super) fn on_run_finished(&mut self, token: RunToken, end: RunEnd, now: Timestamp) {
-        let matches = |phase: &Phase| match phase {
-            Phase::Running(running) => running.token == token,
-            Phase::Idle | Phase::Retrying { .. } => false,
+        let matches = |it: &Subscription| {
+            let running = it.running.as_ref();
+            running.is_some_and(|running| running.token == token)
         };
-        let found = self
-            .subscriptions
-            .iter()
-            .position(|subscription| matches(&subscription.phase));
-        let Some(index) = found else {
+        let Some(index) = self.subscriptions.iter().position(matches) else {
             return;
         };
-        let phase = std::mem::replace(&mut self.subscriptions[index].phase, Phase::Idle);
-        let Phase::Running(running) = phase else {
-            unreachable!("it was found by its token");
-        };
+        let running = self.subscriptions[index].running.take();
+        let running = running.expect("it was found by its token");
         let Running { grant, trial, .. } = *running;
         self.charge(index, grant, &end, now);
         self.note_usage(&trial, &end, now);
-        let RunEnd { outcome, build, .. } = end;
-        match trial.redrive {
-            Some(_) => self.on_redrive_finished(index, trial, outcome, build, now),
-            None => self.on_trigger_finished(index, trial, outcome, build, now),
+        let task_was_last = matches!(trial.cause, Cause::Occurrence(_));
+        self.subscriptions[index].task_was_last = task_was_last;
+        match (&trial.redrive, &trial.cause) {
+            (Some(_), _) => self.on_redrive_finished(index, trial, end, now),
+            (None, Cause::Event(_)) => self.on_trigger_finished(index, trial, end, now),
+            (None, Cause::Occurrence(_)) => self.on_occurrence_finished(index, trial, end, now),
         }
         self.subscriptions[index].rest_if_parked();
     }
@@ -251,16 +255,14 @@ impl StoreState {
         });
     }
 
-    fn on_trigger_finished(
-        &mut self,
-        index: usize,
-        trial: Trial,
-        outcome: RunOutcome,
-        build: Option<Arc<str>>,
-        now: Timestamp,
-    ) {
-        match outcome {
-            RunOutcome::Finished { drafts, kv, .. } => {
+    fn on_trigger_finished(&mut self, index: usize, trial: Trial, end: RunEnd, now: Timestamp) {
+        match end.outcome {
+            RunOutcome::Finished {
+                drafts,
+                kv,
+                schedule,
+                ..
+            } => {
                 let seq = trial.cause.seq();
                 // Looked up now and not when the run began: the stamp may have come in meanwhile.
                 let landed = if self.breaks(Sabotage::StampLookedUpAtStartOnly) {
@@ -269,11 +271,8 @@ impl StoreState {
                     self.subscriptions[index].landed.contains(seq)
                 };
                 let commit = self.staging.write_by(now);
-                let plugin = &trial.stamp.run.plugin;
-                self.staging
-                    .next
-                    .kv
-                    .extend(kv.into_iter().map(|write| (plugin.clone(), write)));
+                self.write_kv(index, kv);
+                self.schedule(index, &trial, schedule, now);
                 if trial.mode == Mode::Reacting && !landed {
                     self.enqueue(trial.stamp, drafts, now);
                 }
@@ -281,7 +280,9 @@ impl StoreState {
                 self.forget_landed(index);
             }
             RunOutcome::Retry { error } => {
-                self.subscriptions[index].failed(error, build, now);
+                self.subscriptions[index]
+                    .attempts
+                    .failed(error, end.build, now);
                 if self.out_of_attempts(index) {
                     self.give_up(index, trial, now);
                     return;
@@ -295,10 +296,19 @@ impl StoreState {
                 subscription.dirty = true;
             }
             RunOutcome::Reject { error } => {
-                self.subscriptions[index].failed(error, build, now);
+                self.subscriptions[index]
+                    .attempts
+                    .failed(error, end.build, now);
                 self.give_up(index, trial, now);
             }
         }
+    }
+
+    /// What a run wrote to its plugin's kv.
+    pub(super) fn write_kv(&mut self, index: usize, kv: Vec<KvWrite>) {
+        let plugin = &self.subscriptions[index].settings.plugin;
+        let writes = kv.into_iter().map(|write| (plugin.clone(), write));
+        self.staging.next.kv.extend(writes);
     }
 
     /// The trigger becomes a dead letter, and the next one gets its turn.
@@ -306,22 +316,35 @@ impl StoreState {
         let commit = self.staging.write_by(now);
         let subscription = &mut self.subscriptions[index];
         let seq = trial.cause.seq();
-        let born_deaf = self.sabotage == Some(Sabotage::DeadLetterBornDeaf);
-        let landed = subscription.landed.contains(seq) && !born_deaf;
+        let landed = subscription.landed.contains(seq);
+        let failures = std::mem::take(&mut subscription.attempts.failures);
+        subscription.pass(seq, commit);
+        self.bury(index, trial, failures, landed, now);
+        self.forget_landed(index);
+    }
+
+    /// What was tried becomes a dead letter.
+    pub(super) fn bury(
+        &mut self,
+        index: usize,
+        trial: Trial,
+        failures: Vec<Failure>,
+        landed: bool,
+        now: Timestamp,
+    ) {
+        let landed = landed && !self.breaks(Sabotage::DeadLetterBornDeaf);
         let letter = DeadLetter {
             stamp: trial.stamp,
             mode: trial.mode,
             landed: if landed { Landed::Yes } else { Landed::No },
             cause: trial.cause,
-            failures: std::mem::take(&mut subscription.attempts.failures),
+            failures,
             at: now,
         };
-        subscription.pass(seq, commit);
         self.dead_letters
             .insert(letter.stamp.run.clone(), letter.landed);
         self.staging.next.dead_letters.push(letter);
         self.drop_oldest_letters(index);
-        self.forget_landed(index);
     }
 
     /// Forgets the oldest dead letters of a plugin that has too many. Those that are about to run again stay.

@@ -104,6 +104,12 @@ pub(crate) enum Sabotage {
     TankFullAtStart,
     /// A run that a crash cut off is not charged.
     LostRunsUncharged,
+    /// An occurrence whose stamp was seen is done, and does not run for its kv.
+    OccurrenceMarkedDone,
+    /// That an occurrence's stamp was seen is not written to the journal.
+    LandedOccurrenceInMemory,
+    /// A task that is new is due at times before it was added.
+    TaskStartsInPast,
 }
 
 #[cfg(test)]

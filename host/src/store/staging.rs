@@ -34,6 +34,11 @@ impl Staging {
     /// Asks for a write at `at` at the latest, and says which commit that will be.
     pub(super) fn write_by(&mut self, at: Timestamp) -> CommitNumber {
         self.flush_at = self.flush_at.min(at);
+        self.next_number()
+    }
+
+    /// Which commit holds what is decided now.
+    pub(super) fn next_number(&self) -> CommitNumber {
         CommitNumber(self.started + 1)
     }
 

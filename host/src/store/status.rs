@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
 use crate::store::session::Session;
+use crate::store::tasks::Task;
 use crate::store::{Deferral, RationStatus, StopReason, StoreState};
 use crate::time::Timestamp;
 
@@ -37,8 +38,23 @@ pub struct Status {
     pub ration: RationStatus,
     /// What its next run waits for, if the ration is used up.
     pub deferred: Option<Deferral>,
+    /// How it stands with its tasks.
+    pub tasks: TasksStatus,
     /// Each plugin at work here.
     pub subscriptions: Vec<SubscriptionStatus>,
+}
+
+/// The tasks of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TasksStatus {
+    /// Tasks.
+    pub planned: usize,
+    /// Those of them that rest.
+    pub paused: usize,
+    /// Occurrences that are due and not over.
+    pub open: usize,
+    /// When the next occurrence is due, by the wall clock.
+    pub next_due: Option<Timestamp>,
 }
 
 /// How a store stands with its backend.
@@ -135,6 +151,16 @@ impl StoreState {
         self.error.as_deref()
     }
 
+    fn tasks_status(&self) -> TasksStatus {
+        let rests = |task: &&Task| task.record.paused.is_some();
+        TasksStatus {
+            planned: self.tasks.wanted().count(),
+            paused: self.tasks.wanted().filter(rests).count(),
+            open: self.tasks.open(),
+            next_due: self.tasks.next_due(),
+        }
+    }
+
     /// What the store looks like from outside.
     pub fn status(&self) -> Status {
         let head = self.scan.head();
@@ -151,6 +177,7 @@ impl StoreState {
             runs: self.runs(),
             ration: self.ration.status(),
             deferred: self.deferred,
+            tasks: self.tasks_status(),
             subscriptions: self
                 .subscriptions
                 .iter()

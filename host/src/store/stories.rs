@@ -114,7 +114,7 @@ fn run_id(seq: u64) -> RunId {
 impl Told {
     fn new(settings: Settings, snapshot: Snapshot) -> Self {
         let now = Timestamp::from_millis(1_000_000);
-        let state = StoreState::new(settings, snapshot, 7, now);
+        let state = StoreState::new(settings, snapshot, 7, (now, 0));
         Self {
             state,
             now,

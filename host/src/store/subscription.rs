@@ -23,6 +23,10 @@ pub(super) struct Subscription {
     /// Events up to here are dealt with. The root until the start is fixed.
     pub(super) cursor: SeqNum,
     pub(super) phase: Phase,
+    /// The run that goes on: of an event, of a task, or of a dead letter.
+    pub(super) running: Option<Box<Running>>,
+    /// Whether its last run was one of a task: then it is an event's turn, if there is one.
+    pub(super) task_was_last: bool,
     pub(super) attempts: Attempts,
     /// The commit that holds what its last run did.
     pub(super) last_run: CommitNumber,
@@ -50,12 +54,11 @@ pub(super) enum Start {
     },
 }
 
-/// What it does now.
+/// How it stands with its next event.
 #[derive(Debug)]
 pub(super) enum Phase {
     Idle,
     Retrying { until: Timestamp },
-    Running(Box<Running>),
 }
 
 /// A run in flight.
@@ -92,6 +95,48 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    /// What the journal counted: every one of them may have begun.
+    pub(super) fn counted(attempts: u32, failures: Vec<Failure>) -> Self {
+        Self {
+            used: attempts,
+            reserved: attempts,
+            commit: CommitNumber::default(),
+            failures,
+        }
+    }
+
+    /// Counts the next attempt ahead, unless it is counted; whether it was not. `commit` is the one that will hold it.
+    pub(super) fn reserve(&mut self, commit: CommitNumber) -> bool {
+        let uncounted = self.reserved <= self.used;
+        if uncounted {
+            self.reserved = self.used + 1;
+            self.commit = commit;
+        }
+        uncounted
+    }
+
+    /// Notes that nobody lived to tell of the last attempt, if that is so: it took the process down, or was taken down with it.
+    pub(super) fn note_lost(&mut self, now: Timestamp) {
+        if self.may_have_been_lost() {
+            self.failures.push(Failure {
+                attempt: self.used,
+                at: now,
+                error: "the host stopped during this attempt".into(),
+                build: None,
+            });
+        }
+    }
+
+    /// Notes how the attempt that just ended failed.
+    pub(super) fn failed(&mut self, error: Arc<str>, build: Option<Arc<str>>, now: Timestamp) {
+        self.failures.push(Failure {
+            attempt: self.used,
+            at: now,
+            error,
+            build,
+        });
+    }
+
     /// Whether an attempt was counted of which nobody has said how it ended.
     pub(super) fn may_have_been_lost(&self) -> bool {
         let told = self.failures.last().map_or(0, |failure| failure.attempt);
@@ -145,13 +190,9 @@ impl Subscription {
             start,
             cursor,
             phase: Phase::Idle,
-            // Every attempt that was counted may have begun.
-            attempts: Attempts {
-                used: attempts,
-                reserved: attempts,
-                commit,
-                failures,
-            },
+            running: None,
+            task_was_last: false,
+            attempts: Attempts::counted(attempts, failures),
             last_run: commit,
             landed: LandedTriggers::default(),
             redrives: VecDeque::new(),
@@ -179,12 +220,12 @@ impl Subscription {
 
     /// Whether a stamp of this plugin that is found now may matter in this life: a trigger of it may still run, or does.
     pub(super) fn hears(&self) -> bool {
-        self.needs_after().is_some() || matches!(self.phase, Phase::Running(_))
+        self.needs_after().is_some() || self.running.is_some()
     }
 
     /// Forgets what was found for a plugin that is gone and runs no more. When it is back, the log is scanned again.
     pub(super) fn rest_if_parked(&mut self) {
-        if !self.settings.available && !matches!(self.phase, Phase::Running(_)) {
+        if !self.settings.available && self.running.is_none() {
             self.landed = LandedTriggers::default();
         }
     }
@@ -258,31 +299,14 @@ impl Subscription {
 
     /// The dead letter that is being run again.
     pub(super) fn redriving(&self) -> Option<&RunId> {
-        match &self.phase {
-            Phase::Running(running) => running
-                .trial
-                .redrive
-                .as_ref()
-                .map(|letter| &letter.stamp.run),
-            Phase::Idle | Phase::Retrying { .. } => None,
-        }
+        let redrive = self.running.as_ref()?.trial.redrive.as_ref()?;
+        Some(&redrive.stamp.run)
     }
 
     /// Whether the dead letter is being run again, or waits for that.
     pub(super) fn redrives_soon(&self, run: &RunId) -> bool {
         let waits = |letter: &DeadLetter| letter.stamp.run == *run;
         self.redriving() == Some(run) || self.redrives.iter().any(waits)
-    }
-
-    /// Notes how the attempt that just ended failed.
-    pub(super) fn failed(&mut self, error: Arc<str>, build: Option<Arc<str>>, now: Timestamp) {
-        let attempt = self.attempts.used;
-        self.attempts.failures.push(Failure {
-            attempt,
-            at: now,
-            error,
-            build,
-        });
     }
 
     /// The record to write; none before the start is fixed.
@@ -308,7 +332,7 @@ impl Subscription {
         let state = match (&self.phase, self.start) {
             _ if !self.settings.available => SubscriptionState::Parked,
             (_, Start::Open) => SubscriptionState::Starting,
-            (Phase::Running(_), _) => SubscriptionState::Running,
+            _ if self.running.is_some() => SubscriptionState::Running,
             _ if self.breaker.open_until().is_some() => SubscriptionState::Tripped,
             (Phase::Retrying { .. }, _) => SubscriptionState::Retrying,
             (Phase::Idle, _) if self.deferred.is_some() => SubscriptionState::Rationed,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Timetable;
 use crate::id::PluginName;
-use crate::stamp::{RunId, Trigger};
+use crate::stamp::{RunId, TraceStep, Trigger};
 use crate::store::Failure;
 use crate::time::Timestamp;
 
@@ -240,12 +241,10 @@ pub enum TaskOrder {
     },
     /// Let it go on; what was due meanwhile is left out.
     Resume,
-    /// Run what was due in a time of the past, and was not done.
+    /// Run what was due at these times of the past. The log is read from its beginning before, to see what of it was done.
     Backfill {
-        /// From this instant on.
-        from: Timestamp,
-        /// Before this one.
-        to: Timestamp,
+        /// Those of the timetable, less those that are done.
+        dues: Vec<Timestamp>,
     },
 }
 
@@ -257,6 +256,41 @@ impl TaskKey {
             trigger: Trigger::Occurrence {
                 task: self.task.clone(),
                 due,
+            },
+        }
+    }
+}
+
+impl TaskKey {
+    /// Between which all runs and all traces of its occurrences lie.
+    pub(super) fn runs(&self) -> [RangeInclusive<RunId>; 2] {
+        let run = |trigger| RunId {
+            plugin: self.plugin.clone(),
+            trigger,
+        };
+        let occurrence = |due| {
+            let task = self.task.clone();
+            run(Trigger::Occurrence { task, due })
+        };
+        let trace = |due, step| {
+            let task = self.task.clone();
+            run(Trigger::Trace { task, due, step })
+        };
+        let (first, last) = (Timestamp::default(), Timestamp::NEVER);
+        [
+            occurrence(first)..=occurrence(last),
+            trace(first, TraceStep::Started)..=trace(last, TraceStep::Failed),
+        ]
+    }
+
+    /// What is told of the occurrence that is due then.
+    pub(super) fn trace(&self, due: Timestamp, step: TraceStep) -> RunId {
+        RunId {
+            plugin: self.plugin.clone(),
+            trigger: Trigger::Trace {
+                task: self.task.clone(),
+                due,
+                step,
             },
         }
     }

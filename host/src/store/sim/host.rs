@@ -137,7 +137,8 @@ impl Host {
             .on_boot(self.journal, &self.configured, content, head);
         let settings = self.settings(with.plan);
         let sabotage = with.plan.sabotage;
-        let machine = StoreState::sabotaged(settings, content.snapshot(), seed, with.now, sabotage);
+        let machine =
+            StoreState::sabotaged(settings, content.snapshot(), seed, (with.now, 0), sabotage);
         let life = Life {
             machine,
             effects: VecDeque::new(),

@@ -78,6 +78,9 @@ fn expected(sabotage: Sabotage) -> Expected {
         Sabotage::RestartKeepsReserved => ("living", &[Rule::Attempts]),
         Sabotage::TankFullAtStart => ("rations", &[Rule::Ration]),
         Sabotage::LostRunsUncharged => ("rations", &[Rule::Ration]),
+        Sabotage::OccurrenceMarkedDone => ("tasks", &[Rule::Kv]),
+        Sabotage::LandedOccurrenceInMemory => ("tasks", &[Rule::Double]),
+        Sabotage::TaskStartsInPast => ("tasks", &[Rule::Double]),
     };
     Expected { profile, rules }
 }
