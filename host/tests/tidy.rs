@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module uses its own floor and those below; modules of floor 2 do not even know each
 /// other.
 const FLOORS: [&[&str]; 7] = [
-    &["act", "id", "event", "stamp", "time"],
+    &["act", "calendar", "id", "event", "stamp", "time"],
     &["store"],
     // The ground of floor 2: what its SQLite files have in common, and folders that are watched.
     &["sqlite", "watch"],
