@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, error, info, warn};
 
-pub use clock::Clock;
+pub use clock::{Clock, watch_wall};
 pub use handle::{Report, Shown, StoreHandle};
 pub use link::Source;
 
@@ -45,6 +46,8 @@ pub struct Shared {
     pub openings: Arc<Semaphore>,
     /// The time.
     pub clock: Clock,
+    /// By how many milliseconds the wall clock is ahead of it.
+    pub wall: watch::Receiver<i64>,
     /// The numbers.
     pub metrics: Arc<Metrics>,
 }
@@ -62,6 +65,8 @@ pub struct StoreSpec {
     pub durability: Durability,
     /// For its machine.
     pub settings: Settings,
+    /// How much later than planned a task may begin without a word.
+    pub task_late_after: Duration,
     /// The plugins that can run in it.
     pub workers: BTreeMap<PluginName, Worker>,
 }
@@ -252,7 +257,7 @@ impl StoreActor {
                             return Err(End::Again);
                         }
                     }
-                    Message::Drain { answer, .. } => {
+                    Message::Drain { answer, .. } | Message::Task { answer, .. } => {
                         drop(answer.send(Err("it is only just beginning; try again".to_owned())));
                     }
                     Message::Stop { .. } => return Err(End::Stopped),
@@ -286,7 +291,7 @@ impl StoreActor {
                             return Rested::Again;
                         }
                     }
-                    Message::Drain { answer, .. } => {
+                    Message::Drain { answer, .. } | Message::Task { answer, .. } => {
                         drop(answer.send(Err(format!("it is {}: {reason}", state.label()))));
                     }
                     Message::Stop { .. } => {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::actor::{Clock, Shared};
+use crate::actor::{Clock, Shared, watch_wall};
 use crate::backend::{Backend, BackendConfig};
 use crate::catalog::{Catalog, CatalogConfig, CatalogDesk, Compiler, Shelf};
 use crate::config::{Changes, Config, Guests, Loaded, Server, Source};
@@ -52,6 +52,8 @@ pub fn run(
     let engine = Engine::new(settings)?;
     let journal = Journal::open(&JournalConfig::new(data.join("journals")))?;
     let backend = Backend::open(&BackendConfig::new(data.join("logs")))?;
+    let clock = Clock::start();
+    let (wall, watch_wall) = watch_wall(clock);
     let host = Host {
         control: Control::open(&data.join("control.db"))?,
         backend: backend.clone(),
@@ -59,12 +61,18 @@ pub fn run(
             journal: journal.clone(),
             guests: guests.handle().clone(),
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
-            clock: Clock::start(),
+            clock,
+            wall,
             metrics,
         },
         engine,
     };
-    let served = main.block_on(host.serve((source, changes), loaded, demo));
+    let served = main.block_on(async {
+        tokio::select! {
+            served = host.serve((source, changes), loaded, demo) => served,
+            () = watch_wall => unreachable!("it never ends"),
+        }
+    });
     main.block_on(backend.shutdown());
     main.block_on(journal.shutdown());
     guests.shutdown_background();

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::actor::{Clock, StoreSpec};
 use crate::id::StoreId;
-use crate::store::{SessionStatus, Status};
+use crate::store::{SessionStatus, Status, TaskKey, TaskOrder};
 use crate::telemetry::{Metrics, StoreGauge, StoreState};
 use crate::time::Timestamp;
 
@@ -63,6 +63,15 @@ pub(super) enum Message {
         /// How long that may take; then go on as before.
         within: Duration,
         /// Whether it is done, or why not.
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// Do this about a task.
+    Task {
+        /// Which.
+        key: TaskKey,
+        /// What.
+        order: TaskOrder,
+        /// Whether it is in the journal, or why not.
         answer: oneshot::Sender<Result<(), String>>,
     },
     /// Finish what is going on, for so long, and end.
@@ -207,6 +216,24 @@ impl StoreHandle {
         let message = Message::Drain { within, answer };
         self.messages.send(message).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Has the store do something about one of its tasks; it is in the journal when this returns.
+    ///
+    /// # Errors
+    /// There is no such task, or the store does not run at the moment.
+    pub async fn task(&self, key: TaskKey, order: TaskOrder) -> Result<(), String> {
+        let gone = || "the store began anew just now; look whether it is done".to_owned();
+        let (answer, answered) = oneshot::channel();
+        let message = Message::Task { key, order, answer };
+        let asked = async {
+            self.messages.send(message).await.map_err(|_| gone())?;
+            answered.await.map_err(|_| gone())?
+        };
+        let late = |_| Err("the store does not answer; the machine may be overloaded".to_owned());
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap_or_else(late)
     }
 
     /// Tells the store to finish what is going on, for at most so long, and to end. It has ended already if it cannot be

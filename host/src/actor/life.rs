@@ -3,6 +3,7 @@
 
 mod leaving;
 mod limits;
+mod tasks;
 mod telling;
 
 use std::collections::HashMap;
@@ -20,11 +21,12 @@ use crate::journal::{self, Confirmation, Lease};
 use crate::runtime::{Call, Limits, RunReport};
 use crate::stamp::Stamp;
 use crate::store::{
-    Commit, Effect, Ending, Input, RunEnd, RunOutcome, RunRequest, RunToken, SessionStatus,
+    Cause, Commit, Effect, Ending, Input, RunEnd, RunOutcome, RunRequest, RunToken, SessionStatus,
     Snapshot, StoreState, Usage,
 };
 use leaving::{Leaving, Towards};
 use limits::Waits;
+use tasks::Ordered;
 
 /// The machine and everything it has under way.
 pub(super) struct Life {
@@ -42,6 +44,8 @@ pub(super) struct Life {
     told: Option<SessionStatus>,
     /// What was last counted of what it waits for.
     waits: Waits,
+    /// What was ordered and may not be written yet.
+    ordered: Ordered,
     /// Why this life ends as soon as what runs is finished, if it does.
     leaving: Option<Leaving>,
 }
@@ -53,8 +57,14 @@ impl Life {
         lease: Lease,
         snapshot: Snapshot,
     ) -> Self {
-        let now = shared.clock.now();
-        let machine = StoreState::new(spec.settings.clone(), snapshot, fastrand::u64(..), (now, 0));
+        let mut shared = shared;
+        let (now, ahead) = (shared.clock.now(), *shared.wall.borrow_and_update());
+        let machine = StoreState::new(
+            spec.settings.clone(),
+            snapshot,
+            fastrand::u64(..),
+            (now, ahead),
+        );
         Self {
             spec,
             shared,
@@ -66,6 +76,7 @@ impl Life {
             tokens: HashMap::new(),
             told: None,
             waits: Waits::default(),
+            ordered: Ordered::default(),
             leaving: None,
         }
     }
@@ -98,6 +109,7 @@ impl Life {
                         Ok(()) => {
                             self.shared.metrics.commit_written();
                             self.machine.handle(Input::Committed, clock.now());
+                            self.ordered.on_committed();
                         }
                         Err(error) => return self.end(end_of(error)).await,
                     }
@@ -108,6 +120,10 @@ impl Life {
                         *spec = new.clone();
                     }
                     self.on_message(message);
+                }
+                Ok(()) = self.shared.wall.changed() => {
+                    let ahead = *self.shared.wall.borrow_and_update();
+                    self.machine.handle(Input::ClockSet { ahead }, clock.now());
                 }
                 () = clock.sleep_until(self.machine.poll_timeout()) => {
                     self.machine.handle_timeout(clock.now());
@@ -132,6 +148,7 @@ impl Life {
                 self.leave_by(Towards::Drained(answer), now + within);
                 self.machine.handle(Input::Drain, now);
             }
+            Message::Task { key, order, answer } => self.order(key, order, answer),
             Message::Stop { grace } => {
                 self.leave_by(Towards::Stop, now + grace);
                 self.machine.handle(Input::Drain, now);
@@ -237,9 +254,13 @@ impl Life {
             stamp,
         };
         debug!(%store, stamp = %request.stamp, attempt = request.attempt, "run started");
+        self.tell_lateness(&request);
         let (token, stamp) = (request.token, request.stamp.clone());
+        let traced = matches!(request.cause, Cause::Occurrence(_));
         let limits = Limits {
             fuel_per_run: request.fuel,
+            // One place is kept for the event that tells of the end of the execution.
+            drafts_max: worker.limits.drafts_max - usize::from(traced),
             ..worker.limits
         };
         let call = Call {

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::beginning;
 use crate::act::Act;
@@ -15,6 +16,9 @@ use crate::runtime::Limits;
 use crate::store::{Declared, RationSettings, Settings, SubscriptionSettings, TankSettings};
 use crate::sync::{self, Endpoint};
 use crate::telemetry::StoreState;
+
+/// How much later than planned a task may begin without a word.
+const TASK_LATE_AFTER: Duration = Duration::from_secs(60);
 
 /// A plugin that is configured for a store, and the version that works for it there, or why none does.
 pub(super) type Chosen = (PluginName, Result<Arc<Stocked>, Absent>);
@@ -88,6 +92,7 @@ pub(super) fn spec(
         source: source(config, backend)?,
         durability: config.durability,
         settings,
+        task_late_after: TASK_LATE_AFTER,
         workers: plugins().filter_map(worker).collect(),
     })
 }

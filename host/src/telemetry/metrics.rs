@@ -16,6 +16,9 @@
 //! | `qm_deferrals_total` | `provision`, `of` | how often the runs of a store, or of a plugin in it, began to wait for a ration: of `fuel`, `runs` or `commits` |
 //! | `qm_breaker_openings_total` | `plugin` | how often a plugin began to rest in a store, because its runs failed again and again |
 //! | `qm_dead_letters_total` | `plugin` | triggers given up |
+//! | `qm_task_executions_total` | `state` | occurrences of tasks that are over: `done`, `failed`, `missed`, `skipped` |
+//! | `qm_task_lateness_seconds` | | how much later than planned occurrences began, as a histogram; of those in time for their windows |
+//! | `qm_task_late_starts_total` | | occurrences that began later than `tasks.late_after` allows without a word |
 //! | `qm_subscriptions_not_granted` | | subscriptions that are parked because their plugin lacks a grant |
 //! | `qm_commits_total` | | transactions written to journals |
 //! | `qm_pushes_total` | `outcome` | pushes answered: `accepted`, `server-ahead`, `backend-id-mismatch`, `unknown` |
@@ -38,6 +41,7 @@ mod config;
 mod ledger;
 mod plugins;
 mod sync;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -51,6 +55,7 @@ use crate::store::{Provision, PushAnswer};
 use config::ConfigFamilies;
 use plugins::Plugins;
 use sync::SyncFamilies;
+use tasks::TaskFamilies;
 
 pub use config::Reload;
 pub use sync::{SyncGauge, SyncPushes, SyncRefused};
@@ -68,6 +73,7 @@ pub struct Metrics {
     sync: SyncFamilies,
     config: ConfigFamilies,
     plugins: Plugins,
+    tasks: TaskFamilies,
 }
 
 /// What a store does now, as far as it is counted; `/health` says more.
@@ -152,6 +158,7 @@ impl Default for Metrics {
             sync: SyncFamilies::new(&mut registry),
             config: ConfigFamilies::new(&mut registry),
             plugins: Plugins::new(&mut registry),
+            tasks: TaskFamilies::new(&mut registry),
             registry,
         }
     }

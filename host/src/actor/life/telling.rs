@@ -35,6 +35,7 @@ impl Life {
 
     /// Tells what somebody should look at in a commit.
     pub(super) fn tell_commit(&self, commit: &Commit) {
+        self.tell_executions(commit);
         for letter in &commit.dead_letters {
             self.shared.metrics.dead_letter(&letter.stamp.run.plugin);
             let (store, attempts) = (&self.spec.id, letter.failures.len());
