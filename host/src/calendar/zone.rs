@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::{TimeZone, TimeZoneDatabase, TimeZoneTransition};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
@@ -81,15 +81,32 @@ impl Zone {
     pub(super) fn segment(&self, at: i64) -> Segment {
         let at = at.clamp(FIRST_SECOND, LAST_SECOND);
         let instant = jiff::Timestamp::from_second(at).unwrap_or(jiff::Timestamp::MIN);
-        // Transitions before an instant are those strictly before it, and one at `at` is this segment's start.
-        let after = jiff::Timestamp::from_second(at + 1).unwrap_or(jiff::Timestamp::MAX);
-        let start = self.0.preceding(after).next();
-        let end = self.0.following(instant).next();
         Segment {
-            start: start.map_or(FIRST_SECOND, |jump| jump.timestamp().as_second()),
-            end: end.map_or(LAST_SECOND + 1, |jump| jump.timestamp().as_second()),
+            start: self.change_up_to(at).unwrap_or(FIRST_SECOND),
+            end: self.change_after(at).unwrap_or(LAST_SECOND + 1),
             offset: i64::from(self.0.to_offset(instant).seconds()),
         }
+    }
+
+    /// The last change of the offset at `at` or before it.
+    fn change_up_to(&self, at: i64) -> Option<i64> {
+        // jiff looks strictly before an instant.
+        let after = jiff::Timestamp::from_second(at + 1).ok()?;
+        let mut change = second(self.0.preceding(after).next()?);
+        // After the last change that a zone lists, jiff (0.2.46) reckons back by the rule for later ones, which may name
+        // one before the listed ones: 2011-03-13 for America/St_Johns on 2011-11-01.
+        while let Some(later) = self.change_after(change).filter(|later| *later <= at) {
+            change = later;
+        }
+        Some(change)
+    }
+
+    /// The first change of the offset after `at`.
+    fn change_after(&self, at: i64) -> Option<i64> {
+        let instant = jiff::Timestamp::from_second(at).ok()?;
+        let change = second(self.0.following(instant).next()?);
+        // Where no later change is known, jiff (0.2.46) names the last one again.
+        Some(change).filter(|change| *change > at)
     }
 
     /// A segment and those around it whose clocks may have shown the same times, or jumped over them. In order.
@@ -108,6 +125,16 @@ impl Zone {
             around.push(last);
         }
         around
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(zone: TimeZone) -> Self {
+        Self(zone)
+    }
+
+    #[cfg(test)]
+    pub(super) fn jiff(&self) -> &TimeZone {
+        &self.0
     }
 }
 
@@ -154,6 +181,10 @@ impl<'de> Deserialize<'de> for Zone {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(de::Error::custom)
     }
+}
+
+fn second(jump: TimeZoneTransition<'_>) -> i64 {
+    jump.timestamp().as_second()
 }
 
 fn unknown(zones: &TimeZoneDatabase, text: &str) -> ZoneError {
