@@ -1,6 +1,7 @@
 //! The machine's rules told one by one: inputs in, effects out. The simulation (`sim`) tries them all against each other.
 
 mod living;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
