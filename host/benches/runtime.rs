@@ -14,10 +14,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use quartermaster::event::{Event, SeqNum};
 use quartermaster::runtime::{
-    Call, Engine, EngineSettings, KvPage, KvSource, Level, Limits, LogSink, Plugin,
+    Call, Engine, EngineSettings, KvPage, KvSource, Level, Limits, LogSink, Plugin, ScheduleSource,
+    Tasks,
 };
 use quartermaster::stamp::{RunId, Stamp, Trigger};
-use quartermaster::store::{KvTotals, Mode, RunRequest, RunToken};
+use quartermaster::store::{Cause, KvTotals, Mode, RunRequest, RunToken};
 use quartermaster::time::Timestamp;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -90,11 +91,12 @@ fn call(plugin: &Plugin, text: &str) -> Outcome<Call> {
     let request = RunRequest {
         token: RunToken(1),
         stamp: Stamp { run, depth: 1 },
-        event,
+        cause: Cause::Event(event),
         mode: Mode::Reacting,
         attempt: 1,
         now,
         fuel: Limits::default().fuel_per_run,
+        timeout: None,
     };
     Ok(Call {
         store: "workspace-1".parse()?,
@@ -104,6 +106,9 @@ fn call(plugin: &Plugin, text: &str) -> Outcome<Call> {
         limits: Limits::default(),
         weight: NonZeroU32::MIN,
         kv: Arc::new(Empty),
+        schedule: Arc::new(Empty),
+        task_defaults: Arc::default(),
+        declared: Arc::default(),
         log: Arc::new(Empty),
     })
 }
@@ -135,6 +140,12 @@ impl KvSource for Empty {
         keys: &'a [Arc<str>],
     ) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
         async { Ok(vec![None; keys.len()]) }.boxed()
+    }
+}
+
+impl ScheduleSource for Empty {
+    fn tasks(&self) -> BoxFuture<'_, Result<Tasks, String>> {
+        async { Ok(Tasks::new()) }.boxed()
     }
 }
 

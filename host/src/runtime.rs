@@ -1,10 +1,13 @@
-//! Guests: bytes become a checked [`Plugin`], and one event becomes one call in a fresh instance, with a limit on
-//! everything it can use. A guest never acts: what it commits and writes is collected, and handed back if it returns
-//! ok. Nothing here knows a journal or a socket; kv and the log reach the guest through what the caller passes in.
+//! Guests: bytes become a checked [`Plugin`], and one event, or one due time of a task, becomes one call in a fresh
+//! instance, with a limit on everything it can use. A guest never acts: what it commits, writes and schedules is collected,
+//! and handed back if it returns ok. Nothing here knows a journal or a socket; kv, tasks and the log reach the guest through
+//! what the caller passes in.
 //!
-//! The same plugin, event, kv and config give the same drafts and use the same fuel, on every machine.
+//! The same plugin, cause, kv, tasks and config give the same drafts and use the same fuel, on every machine.
 
 mod bindings;
+mod cause;
+mod description;
 mod drafts;
 mod engine;
 mod host;
@@ -17,21 +20,26 @@ mod meter;
 mod permit;
 mod plugin;
 mod run;
+mod schedule;
 mod state;
+mod task;
 #[cfg(test)]
 mod tests;
 mod turns;
 mod wasi;
+mod world;
 
 pub use bindings::Level;
+pub use description::Description;
 pub use engine::{Engine, EngineSettings, compile_into_cache};
 pub use inspect::{FileKind, Inspection, inspect};
 pub use kv::{KvPage, KvSource};
 pub use limits::Limits;
 pub use log::LogSink;
 pub use permit::NotGranted;
-pub use plugin::{Build, Description, Plugin, check_header, digest};
+pub use plugin::{Build, Plugin, check_header, digest};
 pub use run::{Call, RunReport};
+pub use schedule::{ScheduleSource, Tasks};
 pub use turns::Load;
 
 /// Why the engine did not start or a plugin was not loaded. The text does not name the file: the caller knows it.
@@ -60,7 +68,7 @@ pub enum Error {
         reason: String,
     },
     /// The component's imports or exports do not have the types of the contract.
-    #[error("it does not fit the world `quartermaster:plugin/plugin@0.1.0`: {0}")]
+    #[error("it does not fit the worlds of `quartermaster:plugin@0.1.0`: {0}")]
     World(String),
     /// `describe` failed.
     #[error("its `describe` failed: {0}")]

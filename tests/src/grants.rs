@@ -30,10 +30,19 @@ pub fn grants(plugin: &str) -> String {
             &["v1.Ping", "v1.Pong"][..],
             false,
         ),
+        "clockwork" => (
+            &["v1.Plan", "v1.Unplan", "v1.ListPlans"][..],
+            &["v1.Plans", "v1.Ticked"][..],
+            true,
+        ),
         "garbage" => (&[CHAT][..], &["v1.TodoCreated", TASK][..], true),
         "counter" | "projector" | "retry" => (&[CHAT][..], &[TASK][..], true),
         _ => (&[CHAT][..], &[TASK][..], false),
     };
     let kv = if kv { ", kv = true" } else { "" };
-    format!("read = {read:?}, commit = {commit:?}{kv}")
+    let schedule = match plugin {
+        "clockwork" | "recurring-tasks" => ", schedule = true",
+        _ => "",
+    };
+    format!("read = {read:?}, commit = {commit:?}{kv}{schedule}")
 }

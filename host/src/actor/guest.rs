@@ -8,7 +8,7 @@ use tracing::{debug, error, info, trace, warn};
 
 use crate::id::{PluginName, StoreId};
 use crate::journal::Journal;
-use crate::runtime::{KvPage, KvSource, Level, LogSink};
+use crate::runtime::{KvPage, KvSource, Level, LogSink, ScheduleSource, Tasks};
 use crate::store::KvTotals;
 
 /// One plugin's kv in one store. Reads see the last commit, and between two runs of a plugin lies a commit.
@@ -67,6 +67,16 @@ impl KvSource for JournalKv {
             sizes.map_err(|error| error.to_string())
         }
         .boxed()
+    }
+}
+
+/// The tasks that one plugin has scheduled in one store.
+pub(super) struct JournalTasks;
+
+impl ScheduleSource for JournalTasks {
+    fn tasks(&self) -> BoxFuture<'_, Result<Tasks, String>> {
+        // The journal does not keep tasks yet.
+        async { Ok(Tasks::new()) }.boxed()
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 use tracing::{debug, info, warn};
 
-use crate::actor::guest::{GuestLog, JournalKv};
+use crate::actor::guest::{GuestLog, JournalKv, JournalTasks};
 use crate::actor::handle::{Face, Mailbox, Message, Report};
 use crate::actor::link::Link;
 use crate::actor::{End, Shared, StoreSpec, end_of};
@@ -271,6 +271,9 @@ impl Life {
             limits,
             weight: worker.weight,
             kv: Arc::new(kv),
+            schedule: Arc::new(JournalTasks),
+            task_defaults: Arc::default(),
+            declared: Arc::default(),
             log: Arc::new(log),
         };
         // Queued here and now: a thread for guests may look at the task only after another slice of what it computes.

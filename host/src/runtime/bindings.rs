@@ -1,4 +1,5 @@
-//! The contract in `wit/`, as Rust types. The host's side of the imports is in `host`, where it can charge fuel.
+//! The contract in `wit/`, as Rust types. The host's side of the imports is in `host`, where it can charge fuel; which of the
+//! exports a component has, and must have, is in `world`.
 
 #![allow(
     unreachable_pub,
@@ -9,17 +10,22 @@
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    world: "plugin",
+    world: "event-and-task-plugin",
     exports: { default: async },
 });
 
-pub(super) use self::PluginPre as World;
 pub(super) use self::exports::quartermaster::plugin::about::{
-    Description as RawDescription, History as RawHistory,
+    Description as RawDescription, GuestIndices as About, History as RawHistory,
 };
+pub(super) use self::exports::quartermaster::plugin::on_event::GuestIndices as OnEvent;
+pub(super) use self::exports::quartermaster::plugin::on_task::GuestIndices as OnTask;
 pub(super) use self::quartermaster::plugin::kv::{Entry, KvError};
 pub use self::quartermaster::plugin::log::Level;
+pub(super) use self::quartermaster::plugin::schedule::ScheduleError;
 pub(super) use self::quartermaster::plugin::store::CommitError;
 pub(super) use self::quartermaster::plugin::types::{
-    Event as RawEvent, Failure as RawFailure, Mode as RawMode, Run as RawRun,
+    Event as RawEvent, Failure as RawFailure, Fold as RawFold, Gap as RawGap,
+    Interval as RawInterval, Missed as RawMissed, Mode as RawMode, Occurrence as RawOccurrence,
+    OccurrenceKind as RawKind, Overlap as RawOverlap, Rhythm as RawRhythm, Run as RawRun,
+    Task as RawTask,
 };

@@ -43,7 +43,7 @@ impl Drafts {
             let text = format!("this would make {bytes} bytes; a run may commit {max}");
             return Err(CommitError::TooMuch(text));
         }
-        check_json(args)?;
+        check_json(args).map_err(CommitError::BadArgs)?;
         self.bytes = bytes;
         self.drafts.push(Draft {
             name: name.into(),
@@ -73,10 +73,10 @@ fn check_name(name: &str) -> Result<(), CommitError> {
 
 /// One JSON value that every reader of the log can decode: nested at most 127 deep, numbers within a double. The text
 /// itself is kept, so numbers keep their digits and objects their order.
-fn check_json(args: &str) -> Result<(), CommitError> {
-    serde_json::from_str::<Json>(args)
+pub(super) fn check_json(text: &str) -> Result<(), String> {
+    serde_json::from_str::<Json>(text)
         .map(|Json| ())
-        .map_err(|error| CommitError::BadArgs(error.to_string()))
+        .map_err(|error| error.to_string())
 }
 
 /// Any JSON value, read and forgotten. serde's `IgnoredAny` and serde_json's `RawValue` skip over text without the limit

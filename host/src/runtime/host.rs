@@ -1,4 +1,4 @@
-//! The interfaces `store`, `kv` and `log` as the guest calls them. Each function first charges fuel for the work that
+//! The interfaces `store`, `kv`, `schedule` and `log` as the guest calls them. Each function first charges fuel for the work that
 //! it makes, so that a loop of host calls is no cheaper than one of instructions. Of the functions of `bindings!` none is
 //! used here, because they do not see the store's fuel.
 
@@ -8,9 +8,10 @@ use wasmtime::component::Linker;
 use wasmtime::{StoreContextMut, Trap};
 
 use crate::runtime::Level;
-use crate::runtime::bindings::{CommitError, Entry, KvError};
+use crate::runtime::bindings::{CommitError, Entry, KvError, RawTask, ScheduleError};
 use crate::runtime::kv::{self, KvSource, Unknown};
 use crate::runtime::log::LINE_BYTES_MAX;
+use crate::runtime::schedule::ScheduleSource;
 use crate::runtime::state::State;
 use crate::store::Mode;
 
@@ -24,6 +25,10 @@ const JSON_BYTE_FUEL: u64 = 4;
 const READ_FUEL: u64 = 20_000;
 /// Fuel for each further look into the B-tree with the same question.
 const LOOK_FUEL: u64 = 2_000;
+/// Fuel for a task that is read from the journal, or told to the guest: its rhythm and its zone are looked up by their names.
+const TASK_FUEL: u64 = 2_000;
+/// Fuel for a task that a guest puts: whether its pattern is ever due may have to be looked for over many years.
+const TIMETABLE_FUEL: u64 = 50_000;
 
 type Context<'a> = StoreContextMut<'a, State>;
 
@@ -55,6 +60,17 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             Box::new(async move { Ok((list(context, &prefix, after, limit).await?,)) })
         },
     )?;
+
+    let mut schedule = linker.instance("quartermaster:plugin/schedule@0.1.0")?;
+    schedule.func_wrap_async("put", |context, (task,): (RawTask,)| {
+        Box::new(async move { Ok((put_task(context, task).await?,)) })
+    })?;
+    schedule.func_wrap_async("remove", |context, (id,): (String,)| {
+        Box::new(async move { Ok((remove_task(context, &id).await?,)) })
+    })?;
+    schedule.func_wrap_async("list", |context, ()| {
+        Box::new(async move { Ok((list_tasks(context).await?,)) })
+    })?;
 
     let mut log_lines = linker.instance("quartermaster:plugin/log@0.1.0")?;
     log_lines.func_wrap_async("log", |context, (level, text): (Level, String)| {
@@ -203,6 +219,79 @@ async fn list(
             Some(_) | None => return Ok(Ok(merged.entries)),
         }
     }
+}
+
+async fn put_task(
+    mut context: Context<'_>,
+    task: RawTask,
+) -> wasmtime::Result<Result<(), ScheduleError>> {
+    let payload = task.payload.len();
+    let copied = carry(&mut context, task.id.len() + payload);
+    let checked = TIMETABLE_FUEL + JSON_BYTE_FUEL * payload as u64;
+    charge(&mut context, copied + checked).await?;
+    let (session, _) = context.data_mut().session()?;
+    let (id, plan) = match session.schedule.plan(task) {
+        Ok(planned) => planned,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Err(error) = learn_tasks(&mut context).await? {
+        return Ok(Err(error));
+    }
+    let (session, limits) = context.data_mut().session()?;
+    let refusals = &mut session.refusals;
+    Ok(session.schedule.put(limits, refusals, id, plan))
+}
+
+async fn remove_task(
+    mut context: Context<'_>,
+    id: &str,
+) -> wasmtime::Result<Result<(), ScheduleError>> {
+    let copied = carry(&mut context, id.len());
+    charge(&mut context, copied).await?;
+    if let Err(error) = learn_tasks(&mut context).await? {
+        return Ok(Err(error));
+    }
+    let (session, _) = context.data_mut().session()?;
+    Ok(session.schedule.remove(&mut session.refusals, id))
+}
+
+async fn list_tasks(
+    mut context: Context<'_>,
+) -> wasmtime::Result<Result<Vec<RawTask>, ScheduleError>> {
+    charge(&mut context, 0).await?;
+    if let Err(error) = learn_tasks(&mut context).await? {
+        return Ok(Err(error));
+    }
+    pay_for_tasks(&mut context).await?;
+    let (session, _) = context.data_mut().session()?;
+    Ok(Ok(session.schedule.list()))
+}
+
+/// Finds out once in a run which tasks there were at its start.
+async fn learn_tasks(context: &mut Context<'_>) -> wasmtime::Result<Result<(), ScheduleError>> {
+    let (session, _) = context.data_mut().session()?;
+    if !session.schedule.is_unknown() {
+        return Ok(Ok(()));
+    }
+    let source: Arc<dyn ScheduleSource> = Arc::clone(&session.tasks);
+    let meter = Arc::clone(&context.data().meter);
+    pay(context, READ_FUEL).await?;
+    let tasks = match meter.waiting(source.tasks()).await {
+        Ok(tasks) => tasks,
+        Err(error) => return Ok(Err(ScheduleError::Unavailable(error))),
+    };
+    let (session, _) = context.data_mut().session()?;
+    session.schedule.learn(tasks);
+    pay_for_tasks(context).await?;
+    Ok(Ok(()))
+}
+
+/// Takes the fuel for all tasks that there are: they were read, or are about to be told.
+async fn pay_for_tasks(context: &mut Context<'_>) -> wasmtime::Result<()> {
+    let (session, _) = context.data_mut().session()?;
+    let (count, bytes) = session.schedule.totals();
+    let copied = carry(context, bytes);
+    pay(context, copied + TASK_FUEL.saturating_mul(count as u64)).await
 }
 
 /// Counts a host call and takes its fuel, `fuel` more, and what WASI owes.

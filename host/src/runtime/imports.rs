@@ -7,10 +7,11 @@ use crate::runtime::plugin::ERROR_BYTES_MAX;
 use crate::runtime::{Engine, Error};
 
 /// Every interface that the linker has, without its version.
-const OFFERED: [&str; 22] = [
+const OFFERED: [&str; 23] = [
     "quartermaster:plugin/types",
     "quartermaster:plugin/store",
     "quartermaster:plugin/kv",
+    "quartermaster:plugin/schedule",
     "quartermaster:plugin/log",
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -47,9 +48,19 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), Error>
 
 /// Whether the component can ask for a kv. The interface that it imports is all that is known before it runs.
 pub(super) fn uses_kv(engine: &Engine, component: &Component) -> bool {
+    uses(engine, component, "quartermaster:plugin/kv@")
+}
+
+/// Whether the component can schedule tasks.
+pub(super) fn uses_schedule(engine: &Engine, component: &Component) -> bool {
+    uses(engine, component, "quartermaster:plugin/schedule@")
+}
+
+/// `interface` with its `@`.
+fn uses(engine: &Engine, component: &Component, interface: &str) -> bool {
     let kind = component.component_type();
     let mut imports = kind.imports(engine.wasmtime());
-    imports.any(|(import, _)| import.starts_with("quartermaster:plugin/kv@"))
+    imports.any(|(import, _)| import.starts_with(interface))
 }
 
 fn refusal(import: &str) -> Option<String> {
@@ -64,13 +75,13 @@ fn refusal(import: &str) -> Option<String> {
         "wasi:http" => "a plugin has no HTTP; build it without networking",
         "quartermaster:plugin" if offered && version.starts_with("0.1.") => return None,
         "quartermaster:plugin" => {
-            "this host offers `store`, `kv` and `log` in version 0.1.x of `quartermaster:plugin`; build the plugin for \
-             that, or update the host"
+            "this host offers `store`, `kv`, `schedule` and `log` in version 0.1.x of `quartermaster:plugin`; build the plugin \
+             for that, or update the host"
         }
         _ if offered && version.starts_with("0.2.") => return None,
         _ => {
-            "a plugin gets `quartermaster:plugin` (`store`, `kv`, `log`) and, of WASI 0.2, `cli`, `clocks`, `filesystem` \
-             (empty), `io` and `random`"
+            "a plugin gets `quartermaster:plugin` (`store`, `kv`, `schedule`, `log`) and, of WASI 0.2, `cli`, `clocks`, \
+             `filesystem` (empty), `io` and `random`"
         }
     };
     Some(reason.to_owned())

@@ -9,6 +9,7 @@ use wasmtime::component::Component;
 
 use crate::id::{PluginDigest, PluginName};
 use crate::runtime::plugin::{self, compile_component};
+use crate::runtime::world::{ON_EVENT, ON_TASK};
 use crate::runtime::{Description, Engine, Plugin};
 use crate::store::Grants;
 
@@ -25,6 +26,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// What it exports, by full names.
     pub exports: Vec<String>,
+    /// Which of the contract's handlers it exports: `on-event`, `on-task`.
+    pub handlers: Vec<&'static str>,
     /// What it must be granted in a store; none if it cannot be asked.
     pub grants: Option<Grants>,
     /// What it says of itself; none if it cannot be asked.
@@ -57,6 +60,7 @@ pub async fn inspect(engine: &Engine, name: PluginName, bytes: impl Into<Arc<[u8
         kind: kind(&bytes),
         imports: Vec::new(),
         exports: Vec::new(),
+        handlers: Vec::new(),
         grants: None,
         description: None,
         compile_time: None,
@@ -96,6 +100,12 @@ impl Inspection {
         self.imports = imports.map(|(name, _)| name.to_owned()).collect();
         let exports = kind.exports(engine.wasmtime());
         self.exports = exports.map(|(name, _)| name.to_owned()).collect();
+        let all = [("on-event", ON_EVENT), ("on-task", ON_TASK)];
+        let exported = all.iter().filter(|(_, export)| {
+            let same = |name: &String| name.as_str() == *export;
+            self.exports.iter().any(same)
+        });
+        self.handlers = exported.map(|(name, _)| *name).collect();
     }
 }
 

@@ -51,6 +51,10 @@ pub struct Limits {
     pub kv_entries_max: u64,
     /// Bytes of their keys and values.
     pub kv_total_bytes_max: u64,
+    /// Tasks that the plugin has scheduled in the store, with those that the run adds.
+    pub tasks_max: usize,
+    /// Bytes of their ids and payloads, which the store's machine keeps in memory.
+    pub task_bytes_max: usize,
     /// Bytes of log lines, by the contract.
     pub log_bytes_max: usize,
 }
@@ -73,6 +77,9 @@ impl Default for Limits {
             kv_bytes_max: 4 << 20,
             kv_entries_max: 100_000,
             kv_total_bytes_max: 256 << 20,
+            tasks_max: 1_000,
+            // A kilobyte for each of a thousand, on average.
+            task_bytes_max: 1 << 20,
             log_bytes_max: 64 << 10,
         }
     }

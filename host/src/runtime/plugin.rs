@@ -1,6 +1,7 @@
 //! From bytes to a plugin that can run: compiled, checked against the world, and asked what it is. A `Plugin` exists only
 //! after all of that.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,25 +11,19 @@ use tokio::runtime::Handle;
 use wasmtime::component::Component;
 
 use crate::id::{PluginDigest, PluginName};
-use crate::runtime::bindings::{RawDescription, RawHistory, World};
 use crate::runtime::limits::Limits;
-use crate::runtime::log::{RunLog, is_plain, one_line};
+use crate::runtime::log::{RunLog, one_line};
 use crate::runtime::meter::Meter;
 use crate::runtime::run::{self, Called};
 use crate::runtime::state::State;
 use crate::runtime::turns::{self, Payer};
-use crate::runtime::{Engine, Error, imports};
-use crate::store::{Grants, History, Pattern};
+use crate::runtime::world::World;
+use crate::runtime::{Description, Engine, Error, description, imports};
+use crate::store::Grants;
 use crate::time::Timestamp;
 
 /// Bytes of a plugin's file. The largest that is usual, a Python one, has 18.5 MB.
 const FILE_BYTES_MAX: usize = 64 << 20;
-/// Bytes of a plugin's version, by the contract.
-const VERSION_BYTES_MAX: usize = 64;
-/// Bytes of a pattern, by the contract.
-const PATTERN_BYTES_MAX: usize = 256;
-/// Patterns of events, and of commits, of a plugin, by the contract.
-const PATTERNS_MAX: usize = 64;
 /// Bytes of an error of wasmtime that are shown.
 pub(super) const ERROR_BYTES_MAX: usize = 1 << 10;
 
@@ -37,16 +32,18 @@ const MAGIC: &[u8] = b"\0asm";
 const COMPONENT_LAYER: [u8; 2] = [1, 0];
 const MODULE_LAYER: [u8; 2] = [0, 0];
 
-/// A component that fits the world. Cloning is cheap, and a run keeps what it started with.
+/// A component that fits the contract. Cloning is cheap, and a run keeps what it started with.
 #[derive(Clone)]
 pub struct Plugin(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    world: World<State>,
+    world: World,
     name: PluginName,
     description: Description,
     needs: Arc<Grants>,
+    /// Ids of the tasks that it describes.
+    described: Arc<BTreeSet<Arc<str>>>,
     build: Arc<Build>,
     size_bytes: usize,
 }
@@ -60,23 +57,8 @@ pub struct Build {
     pub version: Arc<str>,
 }
 
-/// What a plugin says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Description {
-    /// Its own version, for people.
-    pub version: String,
-    /// The event names it wants.
-    pub events: Vec<Pattern>,
-    /// The event names it commits.
-    pub commits: Vec<Pattern>,
-    /// Whether it wants to see the events that it committed itself.
-    pub own_events: bool,
-    /// What the log's past means to it when it is new in a store.
-    pub history: History,
-}
-
 impl Plugin {
-    /// Compiles `bytes`, checks them against the world and asks for the description. Compiling takes from milliseconds to
+    /// Compiles `bytes`, checks them against the contract and asks for the description. Compiling takes from milliseconds to
     /// many seconds of every core, on a thread for blocking work, and cannot be stopped; with a cache, it happens once.
     /// The guest's own `describe` computes on such a thread too.
     pub async fn load(
@@ -97,20 +79,23 @@ impl Plugin {
         loaded.unwrap_or_else(|_panic| Err(panicked()))
     }
 
-    /// Checks what was compiled from `bytes` against the world, and asks it what it is.
+    /// Checks what was compiled from `bytes` against the contract, and asks it what it is.
     pub(super) async fn of(
         engine: &Engine,
         name: PluginName,
         component: &Component,
         bytes: &[u8],
     ) -> Result<Self, Error> {
-        let world = link(engine, component)?;
+        let world = World::link(engine, component)?;
         let description = describe(engine, &world).await?;
+        let schedules = imports::uses_schedule(engine, component);
+        description.check_handlers(&world, schedules)?;
+        let described = description.tasks.iter().map(|(id, _)| Arc::clone(id));
         let needs = Grants {
             read: description.events.clone(),
             commit: description.commits.clone(),
             kv: imports::uses_kv(engine, component),
-            schedule: false,
+            schedule: schedules || !description.tasks.is_empty(),
         };
         let build = Arc::new(Build {
             sha256: digest(bytes),
@@ -120,6 +105,7 @@ impl Plugin {
             engine: engine.clone(),
             world,
             name,
+            described: Arc::new(described.collect()),
             description,
             needs: Arc::new(needs),
             build,
@@ -137,8 +123,18 @@ impl Plugin {
         &self.0.description
     }
 
-    /// What it must be granted in a store in order to work there: to read and to commit all that it says, and kv if it
-    /// imports that.
+    /// Whether it can be handed events.
+    pub fn handles_events(&self) -> bool {
+        self.0.world.handles_events()
+    }
+
+    /// Whether it can be handed occurrences of tasks.
+    pub fn handles_tasks(&self) -> bool {
+        self.0.world.handles_tasks()
+    }
+
+    /// What it must be granted in a store in order to work there: to read and to commit all that it says, kv if it imports
+    /// that, and schedule if it describes tasks or imports that.
     pub fn needs(&self) -> &Arc<Grants> {
         &self.0.needs
     }
@@ -162,8 +158,13 @@ impl Plugin {
         &self.0.engine
     }
 
-    pub(super) fn world(&self) -> &World<State> {
+    pub(super) fn world(&self) -> &World {
         &self.0.world
+    }
+
+    /// Ids of the tasks that it describes.
+    pub(super) fn described(&self) -> &Arc<BTreeSet<Arc<str>>> {
+        &self.0.described
     }
 }
 
@@ -235,16 +236,7 @@ pub(super) fn compile_component(
     })
 }
 
-/// Checks a component against the world.
-fn link(engine: &Engine, component: &Component) -> Result<World<State>, Error> {
-    imports::check(engine, component)?;
-    let linked = engine.linker().instantiate_pre(component);
-    linked
-        .and_then(World::new)
-        .map_err(|error| Error::World(shown(&error)))
-}
-
-async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, Error> {
+async fn describe(engine: &Engine, world: &World) -> Result<Description, Error> {
     let limits = Limits::for_describe();
     let meter = Arc::new(Meter::new(limits.fuel_per_run));
     let memory = limits.memory_bytes_max;
@@ -255,57 +247,11 @@ async fn describe(engine: &Engine, world: &World<State>) -> Result<Description, 
     let state = State::new(limits, meter, None, log, Timestamp::default(), "describe");
     let mut store = engine.store(state);
     let time = store.data().limits().run_timeout;
-    let answer = run::guarded(&mut seat, time, async {
-        let guest = world.instantiate_async(&mut store).await?;
-        let about = guest.quartermaster_plugin_about();
-        about.call_describe(&mut store).await
-    });
-    let answer = answer.await;
+    let described = world.describe(&mut store);
+    let answer = run::guarded(&mut seat, time, described).await;
     let (called, _) = run::settle(&store, answer);
     match called {
-        Called::Returned(raw) => check_description(raw),
+        Called::Returned(raw) => description::check(raw),
         Called::Failed { error, .. } => Err(Error::Describe(error)),
     }
-}
-
-fn check_description(raw: RawDescription) -> Result<Description, Error> {
-    let refuse = |text: String| Err(Error::Description(text));
-    if !(1..=VERSION_BYTES_MAX).contains(&raw.version.len()) || !is_plain(&raw.version) {
-        return refuse(format!(
-            "the version has to be 1 to {VERSION_BYTES_MAX} bytes without control characters"
-        ));
-    }
-    Ok(Description {
-        version: raw.version,
-        events: check_patterns("events", raw.events)?,
-        commits: check_patterns("commits", raw.commits)?,
-        own_events: raw.own_events,
-        history: match raw.history {
-            RawHistory::Ignore => History::Ignore,
-            RawHistory::Project => History::Project,
-            RawHistory::React => History::React,
-        },
-    })
-}
-
-/// `field` is where the patterns stand in the description.
-fn check_patterns(field: &str, texts: Vec<String>) -> Result<Vec<Pattern>, Error> {
-    let refuse = |text: String| Error::Description(format!("{field}: {text}"));
-    if texts.len() > PATTERNS_MAX {
-        let count = texts.len();
-        return Err(refuse(format!(
-            "{count} event patterns; at most {PATTERNS_MAX} are allowed"
-        )));
-    }
-    let parse = |text: String| {
-        if text.len() > PATTERN_BYTES_MAX || !is_plain(&text) {
-            let shown = one_line(&text, PATTERN_BYTES_MAX);
-            return Err(refuse(format!(
-                "a pattern has to be at most {PATTERN_BYTES_MAX} bytes without control characters: \"{shown}\""
-            )));
-        }
-        text.parse::<Pattern>()
-            .map_err(|error| refuse(one_line(&error.to_string(), ERROR_BYTES_MAX)))
-    };
-    texts.into_iter().map(parse).collect()
 }

@@ -2,6 +2,7 @@
 //! report: a failing guest is no error of the host.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -15,37 +16,49 @@ use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::id::StoreId;
-use crate::runtime::bindings::{RawEvent, RawFailure, RawMode, RawRun};
+use crate::runtime::bindings::RawFailure;
+use crate::runtime::cause::{RawCause, raw_run};
 use crate::runtime::drafts::Drafts;
 use crate::runtime::kv::{KvSource, Overlay};
 use crate::runtime::log::{LogSink, RunLog, one_line};
 use crate::runtime::meter::{Meter, SLICE_FUEL};
 use crate::runtime::permit::{NotGranted, Permit};
 use crate::runtime::plugin::ERROR_BYTES_MAX;
+use crate::runtime::schedule::{Schedule, ScheduleSource};
 use crate::runtime::state::{Session, State};
 use crate::runtime::turns::{Payer, Seat};
+use crate::runtime::world::Answer;
 use crate::runtime::{Limits, Plugin};
-use crate::store::{Cause, Ending, Grants, Limit, Mode, Refusals, RunOutcome, RunRequest, Usage};
+use crate::store::{Ending, Grants, Limit, Refusals, RunOutcome, RunRequest, TaskDefaults, Usage};
 
 /// Bytes of a guest's own reason for a failure, by the contract.
 const FAILURE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of what a guest says that it did for a task, by the contract.
+const OUTPUT_BYTES_MAX: usize = 4 << 10;
 
-/// One event for one plugin in one store.
+/// One event, or one occurrence of a task, for one plugin in one store.
 pub struct Call {
     /// The store.
     pub store: StoreId,
-    /// The event, and the run's circumstances.
+    /// What is to be answered, and the run's circumstances.
     pub request: RunRequest,
     /// The plugin's config for this store: JSON text, `{}` if there is none.
     pub config: Arc<str>,
     /// What the plugin may do in the store.
     pub grants: Arc<Grants>,
-    /// What the run may use.
+    /// What the run may use; the request may say how long it may take instead.
     pub limits: Limits,
     /// The store's share of the machine beside other stores that want more than there is: 1 to 100, more counts as 100.
     pub weight: NonZeroU32,
     /// The plugin's kv in this store.
     pub kv: Arc<dyn KvSource>,
+    /// The tasks that the plugin has scheduled in this store.
+    pub schedule: Arc<dyn ScheduleSource>,
+    /// What tasks of this store are like where the plugin does not say.
+    pub task_defaults: Arc<TaskDefaults>,
+    /// Ids of the tasks that the store's configuration gives to the plugin: it cannot change them, and neither those that it
+    /// describes.
+    pub declared: Arc<BTreeSet<Arc<str>>>,
     /// Where the guest's log lines go.
     pub log: Arc<dyn LogSink>,
 }
@@ -72,7 +85,7 @@ pub(super) enum Called<T> {
 }
 
 impl Plugin {
-    /// Hands one event to a fresh instance. The run is queued at once, and ends when the future is dropped. Poll it on a
+    /// Hands one event, or one occurrence of a task, to a fresh instance. The run is queued at once, and ends when the future is dropped. Poll it on a
     /// runtime that may be kept busy: a guest computes for a millisecond between two awaits, ten at most. Once it is
     /// queued it must be polled when it is woken, because others wait for the turn that it may have got.
     pub fn run(&self, call: Call) -> impl Future<Output = RunReport> + Send + use<> {
@@ -87,17 +100,16 @@ impl Plugin {
 
     /// Runs from the queue to the end. The seat is given up last: its memory is free only when the instance is gone.
     async fn run_from(self, mut seat: Seat, meter: Arc<Meter>, call: Call) -> RunReport {
+        let (run, cause) = (raw_run(&call), RawCause::of(&call.request.cause));
+        if let Some(lack) = cause.lack(self.world()) {
+            return refused(lack);
+        }
         seat.turn().await;
         let started = Instant::now();
-        let (run, event) = (raw_run(&call), raw_event(&call.request));
         let mut store = self.engine().store(self.state(call, meter));
         let time = store.data().limits().run_timeout;
-        let answer = guarded(&mut seat, time, async {
-            let guest = self.world().instantiate_async(&mut store).await?;
-            let handler = guest.quartermaster_plugin_on_event();
-            handler.call_on_event(&mut store, &run, &event).await
-        });
-        let answer = answer.await;
+        let handled = cause.hand_to(self.world(), &mut store, &run);
+        let answer = guarded(&mut seat, time, handled).await;
         let (called, fuel) = settle(&store, answer);
         let state = store.into_data();
         let mut usage = Usage {
@@ -128,53 +140,40 @@ impl Plugin {
         }
     }
 
-    fn state(&self, call: Call, meter: Arc<Meter>) -> State {
+    fn state(&self, mut call: Call, meter: Arc<Meter>) -> State {
         let request = &call.request;
+        // A run that may take longer must not give the same to others.
+        let timeout_max = call.limits.run_timeout;
+        call.limits.run_timeout = request.timeout.unwrap_or(timeout_max);
         let log = RunLog::new(Some(call.log), call.limits.log_bytes_max);
         let seed = format!("{}\0{}", call.store, request.stamp);
         let session = Session {
             mode: request.mode,
-            head: match &request.cause {
-                Cause::Event(event) => event.seq,
-                Cause::Occurrence(_) => todo!("tasks are not run yet"),
-            },
+            head: request.cause.seq(),
             permit: Permit::new(Arc::clone(self.needs()), call.grants),
             drafts: Drafts::default(),
             writes: Overlay::default(),
             kv: call.kv,
+            schedule: Schedule::new(
+                call.task_defaults,
+                [Arc::clone(self.described()), call.declared],
+                timeout_max,
+            ),
+            tasks: call.schedule,
             refusals: Refusals::default(),
         };
         State::new(call.limits, meter, Some(session), log, request.now, &seed)
     }
 }
 
-fn raw_run(call: &Call) -> RawRun {
-    let request = &call.request;
-    RawRun {
-        store: call.store.to_string(),
-        stamp: request.stamp.to_string(),
-        mode: match request.mode {
-            Mode::Projecting => RawMode::Projecting,
-            Mode::Reacting => RawMode::Reacting,
-        },
-        attempt: request.attempt,
-        now_ms: request.now.as_millis(),
-        depth: request.stamp.depth,
-        config: call.config.as_ref().to_owned(),
-    }
-}
-
-fn raw_event(request: &RunRequest) -> RawEvent {
-    let Cause::Event(event) = &request.cause else {
-        todo!("tasks are not run yet")
-    };
-    RawEvent {
-        seq: event.seq.get(),
-        name: event.name.as_ref().to_owned(),
-        args: event.args.as_ref().to_owned(),
-        client_id: event.client_id.as_ref().to_owned(),
-        session_id: event.session_id.as_ref().to_owned(),
-        created_at_ms: event.created_at.map(|at| at.as_millis()),
+/// The end of a run that could not even begin.
+fn refused(error: String) -> RunReport {
+    let error = error.into();
+    RunReport {
+        outcome: RunOutcome::Reject { error },
+        ending: Ending::Reject,
+        usage: Usage::default(),
+        not_granted: None,
     }
 }
 
@@ -334,25 +333,19 @@ fn note_end<T>(usage: &mut Usage, called: &Called<T>, limits: &Limits) {
 }
 
 /// What a call means for the machine, and what was refused on the way. Only a guest that returned ok has effects.
-fn outcome(
-    called: Called<Result<(), RawFailure>>,
-    state: State,
-) -> (Ending, RunOutcome, Option<NotGranted>) {
+fn outcome(called: Called<Answer>, state: State) -> (Ending, RunOutcome, Option<NotGranted>) {
     let line = |text: &str| one_line(text, FAILURE_BYTES_MAX).into();
     let session = state.session.expect("a run has a session");
     let (ending, outcome) = match called {
-        Called::Returned(Ok(())) => {
-            let drafts = session.drafts.into_vec();
-            let kv = session.writes.into_writes();
-            (
-                Ending::Finished,
-                RunOutcome::Finished {
-                    drafts,
-                    kv,
-                    schedule: Vec::new(),
-                    output: None,
-                },
-            )
+        Called::Returned(Ok(output)) => {
+            let output = output.filter(|text| !text.is_empty());
+            let finished = RunOutcome::Finished {
+                drafts: session.drafts.into_vec(),
+                kv: session.writes.into_writes(),
+                schedule: session.schedule.into_writes(),
+                output: output.map(|text| one_line(&text, OUTPUT_BYTES_MAX).into()),
+            };
+            (Ending::Finished, finished)
         }
         Called::Returned(Err(RawFailure::Retry(text))) => {
             (Ending::Retry, RunOutcome::Retry { error: line(&text) })

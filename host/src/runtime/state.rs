@@ -14,6 +14,7 @@ use crate::runtime::limits::{Limiter, Limits};
 use crate::runtime::log::RunLog;
 use crate::runtime::meter::Meter;
 use crate::runtime::permit::Permit;
+use crate::runtime::schedule::{Schedule, ScheduleSource};
 use crate::runtime::wasi::{Chance, VirtualClock};
 use crate::store::{Mode, Refusals};
 use crate::time::Timestamp;
@@ -43,6 +44,9 @@ pub(super) struct Session {
     pub(super) drafts: Drafts,
     pub(super) writes: Overlay,
     pub(super) kv: Arc<dyn KvSource>,
+    pub(super) schedule: Schedule,
+    /// Where its tasks are read.
+    pub(super) tasks: Arc<dyn ScheduleSource>,
     /// What its functions refused.
     pub(super) refusals: Refusals,
 }

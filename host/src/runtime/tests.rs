@@ -24,7 +24,7 @@ use wit_parser::Resolve;
 use crate::event::{Event, SeqNum};
 use crate::runtime::{
     Call, Engine, EngineSettings, Error, KvPage, KvSource, Level, Limits, LogSink, Plugin,
-    RunReport,
+    RunReport, ScheduleSource, Tasks,
 };
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{Cause, Grants, KvTotals, Mode, RunRequest, RunToken};
@@ -149,6 +149,9 @@ fn call() -> Call {
         limits: Limits::default(),
         weight: NonZeroU32::MIN,
         kv: Arc::new(Map::default()),
+        schedule: Arc::new(Planned::default()),
+        task_defaults: Arc::default(),
+        declared: Arc::default(),
         log: Arc::new(Unread),
     }
 }
@@ -243,6 +246,16 @@ impl KvSource for Silent {
 
     fn sizes<'a>(&'a self, _: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<Option<u64>>, String>> {
         pending().boxed()
+    }
+}
+
+/// Tasks in memory.
+#[derive(Default)]
+struct Planned(Tasks);
+
+impl ScheduleSource for Planned {
+    fn tasks(&self) -> BoxFuture<'_, Result<Tasks, String>> {
+        async { Ok(self.0.clone()) }.boxed()
     }
 }
 

@@ -28,6 +28,10 @@ pub enum Limit {
     KvEntries,
     /// Bytes of their keys and values.
     KvSize,
+    /// Tasks that the plugin schedules in the store, or changes in one run.
+    Tasks,
+    /// Bytes of their ids and payloads.
+    TaskBytes,
     /// Bytes of log lines: lines were dropped.
     LogBytes,
     /// Events that the plugin may not commit in this store, or does not say that it commits.
@@ -55,7 +59,7 @@ pub struct Refusals(Vec<Refusal>);
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Memory,
         Self::TableElements,
         Self::Fuel,
@@ -67,6 +71,8 @@ impl Limit {
         Self::KvBytesPerRun,
         Self::KvEntries,
         Self::KvSize,
+        Self::Tasks,
+        Self::TaskBytes,
         Self::LogBytes,
         Self::GrantCommit,
     ];
@@ -85,6 +91,8 @@ impl Limit {
             Self::KvBytesPerRun => "kv-bytes-per-run",
             Self::KvEntries => "kv-entries",
             Self::KvSize => "kv-size",
+            Self::Tasks => "tasks",
+            Self::TaskBytes => "task-bytes",
             Self::LogBytes => "log-bytes",
             Self::GrantCommit => "grant-commit",
         }

@@ -12,7 +12,7 @@
 //! | `qm_memory_peak_bytes` | `plugin` | linear memory that they had at the end, as a histogram |
 //! | `qm_host_calls_total` | `plugin` | calls of the host's functions that they made |
 //! | `qm_host_bytes_total` | `plugin` | bytes that these calls carried |
-//! | `qm_refusals_total` | `plugin`, `limit` | how often a limit refused a run something: `memory`, `table-elements`, `fuel`, `wall-time`, `drafts`, `draft-bytes`, `kv-value`, `kv-keys-per-run`, `kv-bytes-per-run`, `kv-entries`, `kv-size`, `log-bytes`, `grant-commit` (an event that the plugin may not commit) |
+//! | `qm_refusals_total` | `plugin`, `limit` | how often a limit refused a run something: `memory`, `table-elements`, `fuel`, `wall-time`, `drafts`, `draft-bytes`, `kv-value`, `kv-keys-per-run`, `kv-bytes-per-run`, `kv-entries`, `kv-size`, `tasks`, `task-bytes`, `log-bytes`, `grant-commit` (an event that the plugin may not commit) |
 //! | `qm_deferrals_total` | `provision`, `of` | how often the runs of a store, or of a plugin in it, began to wait for a ration: of `fuel`, `runs` or `commits` |
 //! | `qm_breaker_openings_total` | `plugin` | how often a plugin began to rest in a store, because its runs failed again and again |
 //! | `qm_dead_letters_total` | `plugin` | triggers given up |

@@ -27,6 +27,7 @@ impl about::Guest for Echo {
             commits: vec![CHAT_MESSAGE_SENT.to_owned()],
             own_events: false,
             history: History::Ignore,
+            tasks: Vec::new(),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Args {
 /// A workspace of guests.
 struct Workspace {
     folder: PathBuf,
-    /// Whether its components must fit the world `plugin` exactly. Test guests may break the rules: that is their job.
+    /// Whether its components must fit a world of the contract exactly. Test guests may break the rules: that is their job.
     strict: bool,
 }
 

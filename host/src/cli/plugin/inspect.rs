@@ -96,7 +96,7 @@ fn inspect_file(path: &Path, json: bool, out: &mut dyn Write) -> anyhow::Result<
     let inspected = Inspected {
         file: path.to_owned(),
         taken: inspection.refused.is_none(),
-        world: world(&inspection.exports),
+        world: world(&inspection),
         inspection,
     };
     match json {
@@ -157,13 +157,18 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The contract of a component that describes itself by it.
-fn world(exports: &[String]) -> Option<String> {
+/// The contract of a component that describes itself by it, as far as its handlers tell.
+fn world(inspection: &Inspection) -> Option<String> {
+    let name = match inspection.handlers[..] {
+        ["on-event", "on-task"] => "event-and-task-plugin",
+        ["on-task"] => "task-plugin",
+        _ => "plugin",
+    };
     let version = |export: &String| {
         let version = export.strip_prefix("quartermaster:plugin/about@")?;
-        Some(format!("quartermaster:plugin/plugin@{version}"))
+        Some(format!("quartermaster:plugin/{name}@{version}"))
     };
-    exports.iter().find_map(version)
+    inspection.exports.iter().find_map(version)
 }
 
 impl Inspected {
@@ -196,6 +201,9 @@ impl Inspected {
             say("commits", list_or(&commits.collect::<Vec<_>>(), "none"));
             say("own events", own_events.to_owned());
             say("history", history.to_owned());
+            let tasks = description.tasks_told();
+            let tasks = tasks.map(|(id, when)| format!("{id}: {when}"));
+            say("tasks", list_or(&tasks.collect::<Vec<_>>(), "none"));
         }
         let grants = it.grants.as_ref().map(|grants| self.grants_line(grants));
         say("grants", grants.unwrap_or_else(none));
@@ -338,6 +346,13 @@ mod tests {
         )
     }
 
+    fn examine_bytes(bytes: &[u8]) -> Inspection {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("echo.wasm");
+        fs::write(&path, bytes).unwrap();
+        examine(&path, "echo".parse().unwrap(), Duration::MAX).unwrap()
+    }
+
     #[test]
     fn a_file_that_no_server_takes_is_told_with_the_reason() {
         let (text, code) = file("echo.wasm", b"\0asm\x01\0\0\0", false);
@@ -381,10 +396,26 @@ mod tests {
 
     #[test]
     fn the_world_is_that_of_the_contract_it_describes_itself_by() {
-        let exports = ["quartermaster:plugin/about@0.1.0".to_owned()];
-        let named = world(&exports);
-        assert_eq!(named.as_deref(), Some("quartermaster:plugin/plugin@0.1.0"));
-        assert_eq!(world(&["wasi:cli/run@0.2.0".to_owned()]), None);
+        let component = |export: &str, handlers: &[&'static str]| {
+            let nothing = examine_bytes(b"");
+            world(&Inspection {
+                exports: vec![export.to_owned()],
+                handlers: handlers.to_vec(),
+                ..nothing
+            })
+        };
+        for (handlers, expected) in [
+            (&["on-event"][..], "quartermaster:plugin/plugin@0.1.0"),
+            (&["on-task"], "quartermaster:plugin/task-plugin@0.1.0"),
+            (
+                &["on-event", "on-task"],
+                "quartermaster:plugin/event-and-task-plugin@0.1.0",
+            ),
+        ] {
+            let named = component("quartermaster:plugin/about@0.1.0", handlers);
+            assert_eq!(named.as_deref(), Some(expected));
+        }
+        assert_eq!(component("wasi:cli/run@0.2.0", &[]), None);
     }
 
     async fn running(name: &str) -> anyhow::Result<String> {

@@ -19,6 +19,7 @@ async fn a_plugin_says_what_it_is() {
         commits: vec!["v1.*".parse().expect("a pattern")],
         own_events: false,
         history: History::Project,
+        tasks: Vec::new(),
     };
     assert_eq!(plugin.description(), &expected);
     let needs = plugin.needs();

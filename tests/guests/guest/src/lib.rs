@@ -51,6 +51,7 @@ pub fn chat_messages() -> Description {
         commits: vec![TASK_EXECUTED.to_owned()],
         own_events: false,
         history: History::Ignore,
+        tasks: Vec::new(),
     }
 }
 
