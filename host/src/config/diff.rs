@@ -1,6 +1,7 @@
 //! What differs between two configurations, in the keys that an operator wrote.
 
 mod quota;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,6 +158,7 @@ fn store_keys(old: &StoreConfig, new: &StoreConfig) -> Vec<String> {
         log_durability,
         access,
         limits,
+        tasks,
     } = old;
     let mut keys = Keys(Vec::new());
     keys.note("sync", sync, &new.sync);
@@ -171,6 +173,7 @@ fn store_keys(old: &StoreConfig, new: &StoreConfig) -> Vec<String> {
     keys.note("log_durability", log_durability, &new.log_durability);
     access_keys(access, &new.access, &mut keys);
     limits_keys(limits, &new.limits, &mut keys);
+    tasks::store_keys(tasks, &new.tasks, &mut keys);
     keys.0
 }
 
@@ -198,6 +201,8 @@ fn plugin_keys(old: &[PluginConfig], new: &[PluginConfig], keys: &mut Keys) {
             history,
             quota,
             config,
+            trace,
+            tasks: _,
         } = old;
         let granted = |key: &str| format!("plugins.{name}.grants.{key}");
         keys.note(&granted("read"), read, &new.grants.read);
@@ -208,6 +213,8 @@ fn plugin_keys(old: &[PluginConfig], new: &[PluginConfig], keys: &mut Keys) {
         keys.note(&format!("plugins.{name}.history"), history, &new.history);
         quota::plugin_keys(name, quota, &new.quota, keys);
         keys.note(&format!("plugins.{name}.config"), config, &new.config);
+        keys.note(&format!("plugins.{name}.trace"), trace, &new.trace);
+        tasks::plugin_keys(old, new, keys);
     }
 }
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use figment::Figment;
 use figment::value::{Dict, Value};
 
-use crate::config::Environment;
 use crate::config::document::{Lines, kind};
 use crate::config::keys::{Key, names_of};
 use crate::config::problem::{Place, Problem, Wrong};
 use crate::config::seen::Seen;
+use crate::config::{Environment, TaskConfigs};
 
 /// What reading needs, and what it leaves behind.
 pub(super) struct Context<'a> {
@@ -33,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) problems: Vec<Problem>,
     /// What is worth knowing without being wrong.
     pub(super) notes: Vec<String>,
+    /// What lies below every store and says something of tasks, by its path: thousands of stores share it.
+    pub(super) default_tasks: BTreeMap<String, TaskConfigs>,
     /// The files with secrets, as they were when they were read, be they there or not.
     pub(super) files: BTreeMap<PathBuf, Seen>,
 }

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Switch,
     /// A list of names, or a table.
     Names,
+    /// Text, or a table.
+    Either,
     /// A table whose keys are the operator's own.
     Free,
     /// A table with known keys.
@@ -67,6 +69,7 @@ pub(super) const STORE: &[Key] = &[
     text("log_durability"),
     section("access", ACCESS),
     section("limits", LIMITS),
+    section("tasks", TASKS),
 ];
 
 /// `plugins.<name>` of a store.
@@ -76,10 +79,57 @@ pub(super) const PLUGIN: &[Key] = &[
     text("sha256"),
     section("quota", PLUGIN_QUOTA),
     section("grants", GRANTS),
+    // `true`, `false`, or a table with the keys of `TRACE`.
+    free("trace"),
+    // Its keys are ids of tasks, each a table with the keys of `TASK`.
+    free("tasks"),
+];
+
+/// `plugins.<name>.trace` of a store, where it is a table.
+pub(super) const TRACE: &[Key] = &[text("started"), text("completed"), text("failed")];
+
+/// `plugins.<name>.tasks.<id>` of a store.
+pub(super) const TASK: &[Key] = &[
+    text("cron"),
+    text("every"),
+    text("phase"),
+    text("at"),
+    text("time_zone"),
+    text("gap"),
+    text("fold"),
+    text("from"),
+    text("until"),
+    text("jitter"),
+    free("payload"),
+    text("overlap"),
+    text("catch_up"),
+    either("missed"),
+    text("attempts"),
+    text("timeout"),
+    switch("enabled"),
+];
+
+/// `tasks` of a store: what its tasks are like where nothing is said of them.
+pub(super) const TASKS: &[Key] = &[
+    text("time_zone"),
+    text("gap"),
+    text("fold"),
+    text("jitter"),
+    text("overlap"),
+    text("catch_up"),
+    either("missed"),
+    text("attempts"),
+    text("timeout"),
+    text("late_after"),
 ];
 
 /// `plugins.<name>.grants` of a store.
-pub(super) const GRANTS: &[Key] = &[names("read"), names("commit"), switch("kv")];
+pub(super) const GRANTS: &[Key] = &[
+    names("read"),
+    names("commit"),
+    switch("kv"),
+    switch("schedule"),
+];
 
 /// `quota` of a store.
 pub(super) const QUOTA: &[Key] = &[
@@ -92,6 +142,7 @@ pub(super) const QUOTA: &[Key] = &[
     text("log_size_per_run"),
     text("kv_entries"),
     text("kv_size"),
+    text("tasks"),
     text("fuel_tank"),
     text("fuel_per_minute"),
     text("runs_per_minute"),
@@ -102,7 +153,7 @@ pub(super) const QUOTA: &[Key] = &[
 ];
 
 /// `plugins.<name>.quota` of a store: what may be said of a plugin alone.
-pub(super) const PLUGIN_QUOTA: &[Key] = QUOTA.split_at(13).0;
+pub(super) const PLUGIN_QUOTA: &[Key] = QUOTA.split_at(14).0;
 
 /// `access`.
 pub(super) const ACCESS: &[Key] = &[free("tokens"), section("jwt", JWT), names("origins")];
@@ -193,7 +244,7 @@ pub(super) fn paths(keys: &'static [Key]) -> Vec<(Vec<&'static str>, &'static Ki
                 let steps = std::iter::once(key.name).chain(path);
                 (steps.collect(), kind)
             })),
-            Kind::Text | Kind::Switch | Kind::Names | Kind::Free => {
+            Kind::Text | Kind::Switch | Kind::Names | Kind::Either | Kind::Free => {
                 found.push((vec![key.name], &key.kind));
             }
         }
@@ -213,6 +264,11 @@ const fn switch(name: &'static str) -> Key {
 
 const fn names(name: &'static str) -> Key {
     let kind = Kind::Names;
+    Key { name, kind }
+}
+
+const fn either(name: &'static str) -> Key {
+    let kind = Kind::Either;
     Key { name, kind }
 }
 

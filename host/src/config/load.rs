@@ -66,6 +66,7 @@ pub fn load(location: &Location, environment: &Environment) -> Result<Loaded, Re
         store: None,
         problems: [files.problems, environment.problems().to_vec()].concat(),
         notes: files.notes,
+        default_tasks: BTreeMap::new(),
         files: BTreeMap::new(),
     };
     // With the main file unreadable, what a store lacks may well be in it.
@@ -299,6 +300,7 @@ fn read_store(
         log_durability: values.log_durability.unwrap_or(Durability::Full),
         access: access?,
         limits: values.limits,
+        tasks: values.tasks,
     })
 }
 

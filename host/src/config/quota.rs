@@ -38,6 +38,8 @@ pub struct RunQuota {
     pub kv_entries: u64,
     /// Bytes of their keys and values.
     pub kv_size: u64,
+    /// Tasks that the plugin schedules itself in the store.
+    pub tasks: u32,
 }
 
 /// What may be used over time; none is without limit.
@@ -74,6 +76,8 @@ pub struct PluginQuota {
     pub kv_entries: Option<u64>,
     /// See [`RunQuota::kv_size`].
     pub kv_size: Option<u64>,
+    /// See [`RunQuota::tasks`].
+    pub tasks: Option<u32>,
     /// The plugin's own runs together, within what the store has.
     pub rate: RateQuota,
 }
@@ -91,6 +95,7 @@ impl PluginQuota {
             log_size_per_run: self.log_size_per_run.unwrap_or(store.log_size_per_run),
             kv_entries: self.kv_entries.unwrap_or(store.kv_entries),
             kv_size: self.kv_size.unwrap_or(store.kv_size),
+            tasks: self.tasks.unwrap_or(store.tasks),
         }
     }
 }
@@ -127,6 +132,8 @@ impl Default for RunQuota {
             log_size_per_run: 64 << 10,
             kv_entries: 100_000,
             kv_size: 256 << 20,
+            // What people plan in one workspace, several times over.
+            tasks: 1_000,
         }
     }
 }

@@ -5,6 +5,7 @@ mod grants;
 mod guests;
 mod quota;
 mod release;
+mod tasks;
 mod timing;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +26,7 @@ use crate::config::quantity::{count, duration, size};
 use crate::config::secret::{self, Hidden, is_secret_name};
 use crate::config::serving::Limits;
 use crate::config::types::{PluginConfig, Server, Sync};
-use crate::config::{PluginQuota, Quota, RateQuota};
+use crate::config::{PluginQuota, Quota, RateQuota, TaskConfigs, Tasks, Trace};
 use crate::id::{PluginDigest, PluginName};
 use crate::store::{Durability, Grants, History, OnReset, Timing};
 
@@ -48,6 +49,7 @@ pub(super) struct StoreValues {
     pub(super) log_durability: Option<Durability>,
     pub(super) access: AccessValues,
     pub(super) limits: Limits,
+    pub(super) tasks: Tasks,
 }
 
 const SECOND: u64 = 1000;
@@ -102,13 +104,14 @@ pub(super) fn store(fields: &Fields<'_>, context: &mut Context<'_>) -> StoreValu
     fields.set(&mut values.on_reset, "on_reset", context, on_reset);
     fields.set(&mut values.durability, "durability", context, durability);
     values.log_durability = fields.read("log_durability", context, durability);
+    values.tasks = tasks::defaults(fields, context);
     if let Some(value) = fields.whole("plugins") {
         // Its place has to be told for a store, too, that has it from the defaults.
         let path = match context.is_default(value) {
             true => "defaults.plugins".to_owned(),
             false => fields.path("plugins"),
         };
-        values.plugins = plugins(value, &path, context);
+        values.plugins = plugins(value, &path, &values.tasks, context);
     }
     if let Some(fields) = fields.section("quota", QUOTA, context) {
         quota::quota(&fields, &mut values.quota, context);
@@ -152,7 +155,12 @@ fn limits(fields: &Fields<'_>, limits: &mut Limits, context: &mut Context<'_>) {
 }
 
 /// A list of names, or a table from names to settings.
-fn plugins(value: &Value, path: &str, context: &mut Context<'_>) -> Vec<PluginConfig> {
+fn plugins(
+    value: &Value,
+    path: &str,
+    tasks: &Tasks,
+    context: &mut Context<'_>,
+) -> Vec<PluginConfig> {
     let mut plugins: Vec<PluginConfig> = Vec::new();
     if let Some(items) = value.as_array() {
         for (index, value) in items.iter().enumerate() {
@@ -171,7 +179,7 @@ fn plugins(value: &Value, path: &str, context: &mut Context<'_>) -> Vec<PluginCo
         }
     } else if let Some(table) = value.as_dict() {
         for (name, value) in table {
-            plugins.extend(plugin(name, value, &join(path, name), context));
+            plugins.extend(plugin(name, value, &join(path, name), tasks, context));
         }
     } else {
         let expected =
@@ -187,6 +195,7 @@ fn plugin(
     name: &str,
     value: &Value,
     path: &str,
+    tasks: &Tasks,
     context: &mut Context<'_>,
 ) -> Option<PluginConfig> {
     let parsed = name.parse::<PluginName>();
@@ -210,6 +219,8 @@ fn plugin(
     if let Some(value) = fields.get("config") {
         plugin.config = secret::resolve(value, &fields.path("config"), context)?;
     }
+    plugin.trace = tasks::trace(&fields, context);
+    plugin.tasks = tasks::tasks(&fields, tasks, context);
     if let Some(fields) = fields.section("quota", PLUGIN_QUOTA, context) {
         plugin.quota = quota::plugin_quota(&fields, RateQuota::default(), context);
         let fuel_per_run = plugin.quota.fuel_per_run.unwrap_or_default();
@@ -362,6 +373,8 @@ impl PluginConfig {
             history: None,
             quota: PluginQuota::default(),
             config: Hidden::new(serde_json::Value::Object(Map::new())),
+            trace: Trace::default(),
+            tasks: TaskConfigs::default(),
         }
     }
 }

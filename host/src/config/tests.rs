@@ -13,6 +13,7 @@ mod grants;
 mod problems;
 mod reload;
 mod sources;
+mod tasks;
 
 /// A configuration folder to be.
 struct Setup {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::serving::{Access, Limits};
-use crate::config::{Given, Hidden, PluginQuota, Quota};
+use crate::config::{Given, Hidden, PluginQuota, Quota, TaskConfigs, Tasks, Trace};
 use crate::id::{PluginDigest, PluginName, StoreId};
 use crate::store::{Durability, Grants, History, OnReset, Timing};
 
@@ -108,6 +108,8 @@ pub struct StoreConfig {
     pub access: Access,
     /// How much may be done with an embedded log.
     pub limits: Limits,
+    /// What its tasks are like where nothing is said of them.
+    pub tasks: Tasks,
 }
 
 /// Where a store's log is.
@@ -142,6 +144,10 @@ pub struct PluginConfig {
     pub quota: PluginQuota,
     /// What each of its runs is given: a JSON object, empty unless configured.
     pub config: Hidden,
+    /// Whether events tell the app about the executions of its tasks.
+    pub trace: Trace,
+    /// What is said of its tasks here, by their ids.
+    pub tasks: TaskConfigs,
 }
 
 impl Config {

@@ -204,15 +204,17 @@ fn value(kind: &Kind, variable: &Variable) -> Result<Value, Wrong> {
     Ok(match kind {
         Kind::Switch if text == "true" => true.into(),
         Kind::Switch if text == "false" => false.into(),
-        Kind::Text | Kind::Switch | Kind::Section(_) => text.into(),
+        Kind::Either if text.starts_with('{') => table(text)?,
+        Kind::Text | Kind::Switch | Kind::Either | Kind::Section(_) => text.into(),
         Kind::Names if !text.starts_with(['[', '{']) => enclosed(split_list(variable).into()),
-        // The text is not repeated: it may hold a secret.
-        Kind::Names | Kind::Free => {
-            enclosed(parse_value(text).ok_or_else(|| {
-                Wrong::expected("a TOML value such as { key = \"text\" }", "a text")
-            })?)
-        }
+        Kind::Names | Kind::Free => enclosed(table(text)?),
     })
+}
+
+/// The TOML value that `text` spells. It is not repeated if it is none: it may hold a secret.
+fn table(text: &str) -> Result<Value, Wrong> {
+    let wrong = || Wrong::expected("a TOML value such as { key = \"text\" }", "a text");
+    parse_value(text).ok_or_else(wrong)
 }
 
 fn alias_value(alias: &Alias, variable: &Variable) -> Result<Value, Wrong> {

@@ -49,6 +49,7 @@ fn said(run: &RunQuota) -> PluginQuota {
         log_size_per_run,
         kv_entries,
         kv_size,
+        tasks,
     } = *run;
     PluginQuota {
         fuel_per_run: Some(fuel_per_run),
@@ -60,6 +61,7 @@ fn said(run: &RunQuota) -> PluginQuota {
         log_size_per_run: Some(log_size_per_run),
         kv_entries: Some(kv_entries),
         kv_size: Some(kv_size),
+        tasks: Some(tasks),
         rate: RateQuota::default(),
     }
 }
@@ -75,6 +77,7 @@ fn plugin_keys_at(table: &str, old: &PluginQuota, new: &PluginQuota, keys: &mut 
         log_size_per_run,
         kv_entries,
         kv_size,
+        tasks,
         rate: _,
     } = old;
     let mut numbers = |key: &str, old: &Option<u64>, new: &Option<u64>| {
@@ -94,6 +97,7 @@ fn plugin_keys_at(table: &str, old: &PluginQuota, new: &PluginQuota, keys: &mut 
     let key = |key: &str| format!("{table}.{key}");
     keys.note(&key("run_timeout"), run_timeout, &new.run_timeout);
     keys.note(&key("drafts_per_run"), drafts_per_run, &new.drafts_per_run);
+    keys.note(&key("tasks"), tasks, &new.tasks);
 }
 
 fn rate_keys(table: &str, old: &RateQuota, new: &RateQuota, keys: &mut Keys) {

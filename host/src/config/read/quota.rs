@@ -44,6 +44,8 @@ pub(super) fn plugin_quota(
     let log = |value: &Value| size(value, 0..=(16 << 20));
     let kv = |value: &Value| size(value, 0..=(1 << 40));
     let entries = |value: &Value| amount(value, 0..=1_000_000_000);
+    // A plugin is handed the list of them whole.
+    let tasks = |value: &Value| count(value, 0..=10_000);
     let per_minute = |value: &Value| unlimited(value, |value| count(value, 1..=100_000_000));
     let fuel = |value: &Value| unlimited(value, positive);
     fields.set(&mut rate.fuel_tank, "fuel_tank", context, fuel);
@@ -61,6 +63,7 @@ pub(super) fn plugin_quota(
         log_size_per_run: fields.read("log_size_per_run", context, log),
         kv_entries: fields.read("kv_entries", context, entries),
         kv_size: fields.read("kv_size", context, kv),
+        tasks: fields.read("tasks", context, tasks),
         rate,
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::keys::{ALIASES, PLUGIN, RELEASE, SERVER, STORE, STORE_IDS, TOKEN, paths};
+use crate::config::keys::{
+    ALIASES, PLUGIN, RELEASE, SERVER, STORE, STORE_IDS, TASK, TOKEN, TRACE, paths,
+};
 
 fn document(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -28,6 +30,8 @@ fn the_readme_lists_every_key_and_no_other() {
         ("", STORE),
         ("plugins.<name>.", PLUGIN),
         ("plugins.<name>.", RELEASE),
+        ("plugins.<name>.trace.", TRACE),
+        ("plugins.<name>.tasks.<id>.", TASK),
         ("access.tokens.<name>.", TOKEN),
     ] {
         let paths = paths(keys).into_iter();

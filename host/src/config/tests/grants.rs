@@ -198,6 +198,7 @@ fn each_grant_is_told_when_it_changes_and_a_place_is_no_change() {
         ("read = [\"a\"]", "plugins.echo.grants.read"),
         ("commit = [\"a\"]", "plugins.echo.grants.commit"),
         ("kv = true", "plugins.echo.grants.kv"),
+        ("schedule = true", "plugins.echo.grants.schedule"),
     ] {
         let changed = of(&format!("plugins.echo.grants = {{ {text} }}"));
         let diff = Diff::between(&base, &changed);

@@ -78,9 +78,10 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
     assert_problems(
         &shop("plugins.echo = { wibble = 1 }\n\"odd key\" = 2"),
         &[
-            "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config, sha256, quota, grants",
+            "config/stores/shop.toml:1: plugins.echo.wibble: unknown key; known here: history, config, sha256, quota, grants, \
+             trace, tasks",
             "config/stores/shop.toml:2: \"odd key\": unknown key; known here: sync, payload, paused, on_reset, durability, \
-             plugins, quota, timing, log_durability, access, limits",
+             plugins, quota, timing, log_durability, access, limits, tasks",
         ],
     );
 }
