@@ -10,7 +10,7 @@ mod link;
 mod recovery;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::catalog::Stocked;
 use crate::id::{PluginName, StoreId};
 use crate::journal::{self, Journal};
 use crate::runtime::Limits;
-use crate::store::{Durability, Grants, Settings};
+use crate::store::{Durability, Grants, Settings, TaskDefaults};
 use crate::telemetry::{Metrics, StoreState};
 use crate::time::Timestamp;
 use handle::{Face, Mailbox, Message};
@@ -93,6 +93,10 @@ pub struct Worker {
     pub limits: Limits,
     /// The store's share of the machine.
     pub weight: NonZeroU32,
+    /// What a task that it schedules is like where it says nothing.
+    pub task_defaults: Arc<TaskDefaults>,
+    /// Ids of tasks that its runs cannot change, because its description or the store's configuration has them.
+    pub declared: Arc<BTreeSet<Arc<str>>>,
 }
 
 impl PartialEq for Worker {
@@ -102,6 +106,8 @@ impl PartialEq for Worker {
             && self.grants == other.grants
             && self.limits == other.limits
             && self.weight == other.weight
+            && self.task_defaults == other.task_defaults
+            && self.declared == other.declared
     }
 }
 

@@ -9,6 +9,7 @@ mod roster;
 mod served;
 mod spec;
 mod trials;
+mod unplanned;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -37,7 +38,9 @@ use crate::time::Timestamp;
 use desk::Order;
 use lacks::Lacks;
 use spec::Chosen;
+use spec::tasks::Plans;
 use trials::Trials;
+use unplanned::Unplanned;
 use wishes::Wished;
 
 /// The running stores.
@@ -60,6 +63,10 @@ pub struct Supervisor {
     unusable: BTreeMap<StoreId, Arc<str>>,
     /// What plugins lack, as it was last told to the log.
     lacks: Lacks,
+    /// Tasks that cannot be planned, as it was last told to the log.
+    unplanned: Unplanned,
+    /// The plans of all tasks.
+    plans: Plans,
     tasks: JoinSet<()>,
     ids: HashMap<Id, StoreId>,
     /// Stores that were told to stop and have not ended.
@@ -95,6 +102,8 @@ struct Running {
     handle: StoreHandle,
     spec: Arc<StoreSpec>,
     chosen: Vec<Chosen>,
+    /// Tasks that are configured for it and cannot be planned.
+    unplanned: Vec<Problem>,
 }
 
 /// What may have changed.
@@ -139,6 +148,8 @@ impl Supervisor {
             stores: BTreeMap::new(),
             unusable: BTreeMap::new(),
             lacks: Lacks::new(),
+            unplanned: Unplanned::new(),
+            plans: Plans::default(),
             tasks: JoinSet::new(),
             ids: HashMap::new(),
             leaving: BTreeSet::new(),
@@ -270,8 +281,9 @@ impl Supervisor {
             return;
         }
         let rest = spec::rest(config, self.orders.get(id), self.trials.held(id));
-        let backend = &self.parts.backend;
-        let spec = match spec::spec(self.config.server(), config, &chosen, rest, backend) {
+        let (timetables, unplanned) = spec::tasks::plan(config, &chosen, &mut self.plans);
+        let (server, backend) = (self.config.server(), &self.parts.backend);
+        let spec = match spec::spec(server, config, &chosen, timetables, rest, backend) {
             Ok(spec) => Arc::new(spec),
             Err(error) => {
                 self.unusable.insert(id.clone(), error.to_string().into());
@@ -285,12 +297,13 @@ impl Supervisor {
                     running.spec = spec;
                 }
                 running.chosen = chosen;
+                running.unplanned = unplanned;
             }
-            None => self.launch(spec, chosen),
+            None => self.launch(spec, chosen, unplanned),
         }
     }
 
-    fn launch(&mut self, spec: Arc<StoreSpec>, chosen: Vec<Chosen>) {
+    fn launch(&mut self, spec: Arc<StoreSpec>, chosen: Vec<Chosen>, unplanned: Vec<Problem>) {
         let (actor, handle) = StoreActor::new(spec.clone(), self.parts.shared.clone());
         let id = handle.id().clone();
         let task = self.tasks.spawn(actor.run());
@@ -299,6 +312,7 @@ impl Supervisor {
             handle,
             spec,
             chosen,
+            unplanned,
         };
         self.stores.insert(id, running);
     }

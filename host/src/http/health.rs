@@ -32,7 +32,9 @@ pub(super) async fn body(roster: &Roster) -> (Value, StatusCode) {
     stores.extend(roster.broken.iter().map(broken));
     let well = reports.iter().filter(|(_, report)| is_well(report)).count();
     let granted = !roster.stores.iter().any(Listed::lacks_grant);
-    let mended = roster.config.problems.is_empty() && roster.plugins.is_empty() && granted;
+    let planned = roster.stores.iter().all(|it| it.tasks_unplanned.is_empty());
+    let right = roster.config.problems.is_empty() && roster.plugins.is_empty();
+    let mended = right && granted && planned;
     let status = match (well == stores.len() && mended, well) {
         (true, _) => "healthy",
         // Without any store there is none that suffers.
@@ -148,6 +150,7 @@ fn store(listed: &Listed, report: &Option<Report>) -> Value {
         "since": report.since.to_string(),
         "reason": report.reason,
         "plugins": plugins.collect::<Vec<_>>(),
+        "tasks_unplanned": listed.tasks_unplanned,
         "order": order,
         "config_problem": listed.problem,
     });

@@ -47,6 +47,8 @@ pub struct Listed {
     pub handle: StoreHandle,
     /// The versions that work for it, by plugin, or why one is parked.
     pub plugins: Vec<(PluginName, Result<Arc<Build>, Absent>)>,
+    /// Tasks that are configured and cannot be planned.
+    pub tasks_unplanned: Vec<Problem>,
     /// Who paused it, if that was by hand.
     pub order: Option<Act>,
     /// Whether its beginning is an experiment, because the process died when it began before.
@@ -99,6 +101,7 @@ impl Supervisor {
     /// Shows what runs now.
     pub(super) fn publish(&mut self, shelf: &Shelf) {
         self.tell_lacks();
+        self.tell_unplanned();
         let problems = self.problems();
         let configured: BTreeSet<&StoreId> = self.config.stores().iter().map(|it| &it.id).collect();
         let stores = self.stores.iter();
@@ -131,6 +134,7 @@ impl Supervisor {
         Listed {
             handle: running.handle.clone(),
             plugins: running.chosen.iter().map(build).collect(),
+            tasks_unplanned: running.unplanned.clone(),
             order: self.orders.get(id).map(|order| order.act.clone()),
             suspected: self.trials.is_tried(id),
             problem: problems.get(id.as_str()).cloned(),

@@ -1,8 +1,10 @@
 //! From configuration and catalog to what a store's task needs.
 
+pub(super) mod tasks;
+
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::beginning;
 use crate::act::Act;
@@ -16,9 +18,7 @@ use crate::runtime::Limits;
 use crate::store::{Declared, RationSettings, Settings, SubscriptionSettings, TankSettings};
 use crate::sync::{self, Endpoint};
 use crate::telemetry::StoreState;
-
-/// How much later than planned a task may begin without a word.
-const TASK_LATE_AFTER: Duration = Duration::from_secs(60);
+use tasks::Timetables;
 
 /// A plugin that is configured for a store, and the version that works for it there, or why none does.
 pub(super) type Chosen = (PluginName, Result<Arc<Stocked>, Absent>);
@@ -59,20 +59,32 @@ fn is_same_absence(one: &Absent, other: &Absent) -> bool {
     }
 }
 
-/// Puts together what a store's task needs. `chosen` is what [`choose`] said.
+/// Puts together what a store's task needs. `chosen` is what [`choose`] said, `timetables` what [`tasks::plan`] did.
 pub(super) fn spec(
     server: &Server,
     config: &StoreConfig,
     chosen: &[Chosen],
+    timetables: Vec<Timetables>,
     rest: Option<Rest>,
     backend: &Backend,
 ) -> Result<StoreSpec, sync::Error> {
     let plugins = || config.plugins.iter().zip(chosen.iter().map(|(_, it)| it));
+    let declared = timetables.iter().map(|it| it.declared.clone());
+    let workers = plugins().zip(declared);
+    let workers = workers.filter_map(|((plugin, chosen), declared)| {
+        let stocked = chosen.as_ref().ok()?.clone();
+        let worker = worker(config, plugin, stocked, declared);
+        Some((plugin.name.clone(), worker))
+    });
+    let workers = workers.collect();
+    let subscriptions = plugins().zip(timetables);
+    let subscriptions = subscriptions.map(|((plugin, chosen), timetables)| {
+        let tasks = timetables.plans;
+        subscription(config, plugin, chosen, tasks)
+    });
     let settings = Settings {
         client_id: server.client_id.clone(),
-        subscriptions: plugins()
-            .map(|(plugin, chosen)| subscription(config, plugin, chosen))
-            .collect(),
+        subscriptions: subscriptions.collect(),
         on_reset: config.on_reset,
         limits: machine_limits(&config.sync),
         timing: config.timing.clone(),
@@ -81,19 +93,14 @@ pub(super) fn spec(
         dead_letters_max: config.quota.dead_letters as usize,
         spread: spread(&config.id),
     };
-    let worker = |(plugin, chosen): (&PluginConfig, &Result<Arc<Stocked>, Absent>)| {
-        let stocked = chosen.as_ref().ok()?.clone();
-        let worker = worker(config, plugin, stocked);
-        Some((plugin.name.clone(), worker))
-    };
     Ok(StoreSpec {
         id: config.id.clone(),
         rest,
         source: source(config, backend)?,
         durability: config.durability,
         settings,
-        task_late_after: TASK_LATE_AFTER,
-        workers: plugins().filter_map(worker).collect(),
+        task_late_after: config.tasks.late_after,
+        workers,
     })
 }
 
@@ -177,16 +184,21 @@ pub fn log_of(config: &StoreConfig, backend: &Backend) -> Log {
     backend.log(&config.id, settings)
 }
 
+/// The version that is spoken for: one that lacks a grant does not run, but what it says of itself is known.
+fn known(chosen: &Result<Arc<Stocked>, Absent>) -> Option<&Arc<Stocked>> {
+    match chosen {
+        Ok(stocked) | Err(Absent::NotGranted { stocked, .. }) => Some(stocked),
+        Err(Absent::Missing(_)) => None,
+    }
+}
+
 fn subscription(
     store: &StoreConfig,
     config: &PluginConfig,
     chosen: &Result<Arc<Stocked>, Absent>,
+    tasks: Declared,
 ) -> SubscriptionSettings {
-    // One that lacks a grant does not run, but what it says of itself is known.
-    let stocked = match chosen {
-        Ok(stocked) | Err(Absent::NotGranted { stocked, .. }) => Some(stocked),
-        Err(Absent::Missing(_)) => None,
-    };
+    let stocked = known(chosen);
     let fuel_per_run = config.quota.run(&store.quota.run).fuel_per_run;
     let description = stocked.map(|stocked| stocked.plugin.description());
     let described = description.map(|description| description.history);
@@ -202,8 +214,8 @@ fn subscription(
         build: stocked.map(|stocked| stocked.build.sha256.as_str().into()),
         fuel_per_run,
         ration: ration(&config.quota.rate, fuel_per_run),
-        tasks: Declared::new(),
-        trace: None,
+        tasks,
+        trace: config.trace_names(),
     }
 }
 
@@ -224,7 +236,12 @@ fn ration(rate: &RateQuota, fuel_per_run: u64) -> RationSettings {
     }
 }
 
-fn worker(store: &StoreConfig, config: &PluginConfig, stocked: Arc<Stocked>) -> Worker {
+fn worker(
+    store: &StoreConfig,
+    config: &PluginConfig,
+    stocked: Arc<Stocked>,
+    declared: Arc<BTreeSet<Arc<str>>>,
+) -> Worker {
     let quota = config.quota.run(&store.quota.run);
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let limits = Limits {
@@ -245,5 +262,7 @@ fn worker(store: &StoreConfig, config: &PluginConfig, stocked: Arc<Stocked>) -> 
         grants: Arc::new(config.grants.clone()),
         limits,
         weight: NonZeroU32::new(store.quota.weight).unwrap_or(NonZeroU32::MIN),
+        task_defaults: store.tasks.defaults.clone(),
+        declared,
     }
 }
