@@ -64,6 +64,8 @@ struct Report {
     problems: Vec<Problem>,
     /// What plugins need and are not granted; each would be parked in its store.
     lacks: Vec<Lacking>,
+    /// Tasks that are configured and cannot be planned; all else of their stores goes on.
+    tasks_unplanned: Vec<Problem>,
     /// What is worth knowing without being wrong.
     notes: Vec<String>,
 }
@@ -123,13 +125,19 @@ impl Report {
         match load(location, environment) {
             Ok(loaded) => {
                 let stores = loaded.config.stores().iter();
-                let grants::Found { lacks, notes } = grants::look(&loaded.config);
+                let grants::Found {
+                    lacks,
+                    unplanned,
+                    notes,
+                } = grants::look(&loaded.config);
+                let fits = lacks.is_empty() && unplanned.is_empty();
                 Self {
-                    ok: loaded.problems.is_empty() && lacks.is_empty(),
+                    ok: loaded.problems.is_empty() && fits,
                     starts: true,
                     stores: stores.map(|store| store.id.to_string()).collect(),
                     problems: loaded.problems,
                     lacks,
+                    tasks_unplanned: unplanned,
                     notes: [loaded.notes, notes].concat(),
                 }
             }
@@ -139,6 +147,7 @@ impl Report {
                 stores: Vec::new(),
                 problems: refused.problems,
                 lacks: Vec::new(),
+                tasks_unplanned: Vec::new(),
                 notes: refused.notes,
             },
         }
@@ -152,13 +161,26 @@ impl Report {
             writeln!(out, "{problem}")?;
         }
         self.print_lacks(out)?;
+        for problem in &self.tasks_unplanned {
+            writeln!(out, "{problem}")?;
+        }
         let well = count(self.stores.len() as u64, "store");
         if self.ok {
             return writeln!(out, "no problems; {well}");
         }
         if self.problems.is_empty() {
             let parked = count(self.lacks.len() as u64, "plugin");
-            return writeln!(out, "{parked} would not start; {well} would run");
+            let unplanned = count(self.tasks_unplanned.len() as u64, "task");
+            return match (self.lacks.is_empty(), self.tasks_unplanned.is_empty()) {
+                (_, true) => writeln!(out, "{parked} would not start; {well} would run"),
+                (true, false) => {
+                    writeln!(out, "{unplanned} would not be planned; {well} would run")
+                }
+                (false, false) => writeln!(
+                    out,
+                    "{parked} would not start, {unplanned} would not be planned; {well} would run"
+                ),
+            };
         }
         let broken: BTreeSet<&str> = self
             .problems
@@ -297,6 +319,7 @@ mod tests {
                     "store": "shop",
                 }],
                 "lacks": [],
+                "tasks_unplanned": [],
                 "notes": [],
             })
         );

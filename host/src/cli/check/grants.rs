@@ -1,5 +1,5 @@
-//! What plugins need and stores do not grant them, as far as the files of the plugins are at hand: they are compiled here
-//! and asked, as by `plugin inspect`.
+//! What plugins need and stores do not grant them, and tasks of which they know nothing, as far as the files of the plugins
+//! are at hand: they are compiled here and asked, as by `plugin inspect`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::plugin::examine;
-use crate::config::{Config, Problem};
+use crate::config::{Config, Described, PluginConfig, Problem, StoreConfig};
 use crate::id::PluginName;
+use crate::runtime::Inspection;
 
 /// For one file to be compiled and asked. A large one, made from Python, takes 8 s of a core that is otherwise idle.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +27,8 @@ pub(super) struct Lacking {
 pub(super) struct Found {
     /// For each plugin and store, by the place.
     pub(super) lacks: Vec<Lacking>,
+    /// Tasks that cannot be planned.
+    pub(super) unplanned: Vec<Problem>,
     /// Plugins whose needs are not known, and why.
     pub(super) notes: Vec<String>,
 }
@@ -36,7 +39,7 @@ pub(super) fn look(config: &Config) -> Found {
     for store in config.stores() {
         for plugin in &store.plugins {
             let users = users.entry(&plugin.name).or_default();
-            users.push((&store.id, plugin));
+            users.push((store, plugin));
         }
     }
     let mut found = Found::default();
@@ -66,12 +69,30 @@ pub(super) fn look(config: &Config) -> Found {
             let pinned = plugin.sha256.as_ref();
             pinned.is_none_or(|sha256| *sha256 == inspection.sha256)
         });
-        let lacks = of_this.filter_map(|(store, plugin)| plugin.lack(store, &needs));
-        found.lacks.extend(lacks.map(|lack| Lacking {
-            plugin: name.clone(),
-            problem: lack.problem,
-        }));
+        for (store, plugin) in of_this {
+            let lack = plugin.lack(&store.id, &needs);
+            found.lacks.extend(lack.map(|lack| Lacking {
+                plugin: name.clone(),
+                problem: lack.problem,
+            }));
+            let unplanned = unplanned(store, plugin, described(&inspection));
+            found.unplanned.extend(unplanned);
+        }
     }
     found.lacks.sort();
+    found.unplanned.sort();
     found
+}
+
+/// What the plugin says of its tasks. Nothing, as long as `describe` has no word for them.
+fn described(_inspection: &Inspection) -> &Described {
+    &[]
+}
+
+/// The plugin's tasks in the store that cannot be planned.
+fn unplanned(store: &StoreConfig, plugin: &PluginConfig, described: &Described) -> Vec<Problem> {
+    let planned = plugin.planned(store, Some(described));
+    let plans = planned.plans.iter();
+    let wrong = plans.filter_map(|(id, plan)| plugin.check_plan(store, id, plan).err());
+    wrong.chain(planned.unplanned).collect()
 }
