@@ -272,8 +272,8 @@ impl Life {
             weight: worker.weight,
             kv: Arc::new(kv),
             schedule: Arc::new(JournalTasks),
-            task_defaults: Arc::default(),
-            declared: Arc::default(),
+            task_defaults: worker.task_defaults,
+            declared: worker.declared,
             log: Arc::new(log),
         };
         // Queued here and now: a thread for guests may look at the task only after another slice of what it computes.

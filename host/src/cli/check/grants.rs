@@ -9,7 +9,6 @@ use serde::Serialize;
 use crate::cli::plugin::examine;
 use crate::config::{Config, Described, PluginConfig, Problem, StoreConfig};
 use crate::id::PluginName;
-use crate::runtime::Inspection;
 
 /// For one file to be compiled and asked. A large one, made from Python, takes 8 s of a core that is otherwise idle.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,7 +55,7 @@ pub(super) fn look(config: &Config) -> Found {
                 continue;
             }
         };
-        let Some(needs) = inspection.grants else {
+        let (Some(needs), Some(description)) = (&inspection.grants, &inspection.description) else {
             let reason = inspection.refused.unwrap_or_default();
             let path = path.display();
             found
@@ -70,23 +69,18 @@ pub(super) fn look(config: &Config) -> Found {
             pinned.is_none_or(|sha256| *sha256 == inspection.sha256)
         });
         for (store, plugin) in of_this {
-            let lack = plugin.lack(&store.id, &needs);
+            let lack = plugin.lack(&store.id, needs);
             found.lacks.extend(lack.map(|lack| Lacking {
                 plugin: name.clone(),
                 problem: lack.problem,
             }));
-            let unplanned = unplanned(store, plugin, described(&inspection));
+            let unplanned = unplanned(store, plugin, &description.tasks);
             found.unplanned.extend(unplanned);
         }
     }
     found.lacks.sort();
     found.unplanned.sort();
     found
-}
-
-/// What the plugin says of its tasks. Nothing, as long as `describe` has no word for them.
-fn described(_inspection: &Inspection) -> &Described {
-    &[]
 }
 
 /// The plugin's tasks in the store that cannot be planned.

@@ -7,8 +7,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use super::{Chosen, known};
-use crate::catalog::Stocked;
-use crate::config::{Described, Problem, StoreConfig};
+use crate::config::{Problem, StoreConfig};
 use crate::store::{Declared, TaskPlan};
 
 /// The tasks of one plugin in a store.
@@ -45,7 +44,7 @@ pub(in crate::supervisor) fn plan(
     let mut unplanned = Vec::new();
     let plugins = config.plugins.iter().zip(chosen);
     let plugins = plugins.map(|(plugin, (_, chosen))| {
-        let described = known(chosen).map(|stocked| described(stocked));
+        let described = known(chosen).map(|stocked| &*stocked.plugin.description().tasks);
         let planned = plugin.planned(config, described);
         unplanned.extend(planned.unplanned);
         let mut timetables = Timetables {
@@ -62,11 +61,6 @@ pub(in crate::supervisor) fn plan(
     });
     let plugins = plugins.collect();
     (plugins, unplanned)
-}
-
-/// What the plugin says of its tasks. Nothing, as long as `describe` has no word for them.
-fn described(_plugin: &Stocked) -> &Described {
-    &[]
 }
 
 impl Plans {
