@@ -16,6 +16,7 @@ mod meta;
 mod model;
 mod outbox;
 mod ration;
+mod read;
 mod report;
 mod schema;
 mod subscription;
@@ -36,13 +37,11 @@ pub use aside::{stores, usage_of};
 pub use error::Error;
 pub use report::{By, RunShown, UsageReport, UsageRow};
 
-use crate::id::{PluginName, StoreId};
+use crate::id::StoreId;
 use crate::sqlite;
-use crate::stamp::RunId;
-use crate::store::{Commit, DeadLetter, Durability, KvTotals, Snapshot};
-use crate::time::Timestamp;
+use crate::store::{Commit, Durability, Snapshot};
 use files::Files;
-use thread::{Answer, KvQuery, Message, Query, QueuedCommit, Request, Thread, Verb};
+use thread::{Answer, Message, QueuedCommit, Request, Thread, Verb};
 
 /// Requests that may wait for one thread; whoever asks beyond it waits. A store has hardly ever more than one, so it
 /// is as many stores as may write at once before they slow each other down.
@@ -232,93 +231,6 @@ impl Journal {
             .await
     }
 
-    /// The value of one key, with every confirmed commit in it.
-    pub async fn kv_get(
-        &self,
-        store: &StoreId,
-        plugin: &PluginName,
-        key: &str,
-    ) -> Result<Option<Arc<[u8]>>, Error> {
-        let (plugin, key) = (plugin.clone(), key.into());
-        self.read(store, |answer| Query::KvGet(plugin, key, answer))
-            .await
-    }
-
-    /// The entries whose keys begin with `prefix` and follow `after`: at most `limit`, and at most `bytes_max` bytes
-    /// of keys and values, unless the first alone has more.
-    pub async fn kv_list(
-        &self,
-        store: &StoreId,
-        plugin: &PluginName,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-        bytes_max: usize,
-    ) -> Result<KvPage, Error> {
-        let query = KvQuery {
-            plugin: plugin.clone(),
-            prefix: prefix.into(),
-            after: after.map(Into::into),
-            limit,
-            bytes_max,
-        };
-        self.read(store, |answer| Query::KvList(query, answer))
-            .await
-    }
-
-    /// How much a plugin keeps, with every confirmed commit in it.
-    pub async fn kv_totals(&self, store: &StoreId, plugin: &PluginName) -> Result<KvTotals, Error> {
-        let plugin = plugin.clone();
-        self.read(store, |answer| Query::KvTotals(plugin, answer))
-            .await
-    }
-
-    /// Bytes of each of these entries, its key included; none for one that is not there.
-    pub async fn kv_sizes(
-        &self,
-        store: &StoreId,
-        plugin: &PluginName,
-        keys: &[Arc<str>],
-    ) -> Result<Vec<Option<u64>>, Error> {
-        let (plugin, keys) = (plugin.clone(), keys.into());
-        self.read(store, |answer| Query::KvSizes(plugin, keys, answer))
-            .await
-    }
-
-    /// What the runs of a store used since the hour of `since` began, for each plugin that ever ran there. Where hours are
-    /// no longer kept, it is the day.
-    pub async fn usage(
-        &self,
-        store: &StoreId,
-        since: Timestamp,
-        by: By,
-    ) -> Result<Vec<UsageRow>, Error> {
-        self.read(store, |answer| Query::Usage(since, by, answer))
-            .await
-    }
-
-    /// The dead letter of `run`.
-    pub async fn dead_letter(
-        &self,
-        store: &StoreId,
-        run: &RunId,
-    ) -> Result<Option<DeadLetter>, Error> {
-        self.read(store, |answer| Query::DeadLetter(run.clone(), answer))
-            .await
-    }
-
-    /// At most `limit` dead letters that follow the one of `after`, in the order of their runs' names.
-    pub async fn dead_letters(
-        &self,
-        store: &StoreId,
-        after: Option<&RunId>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let after = after.cloned();
-        self.read(store, |answer| Query::DeadLetters(after, limit, answer))
-            .await
-    }
-
     /// Does all that is queued, closes the files, ends the threads and frees the folder. Whoever asks later gets
     /// [`Error::Closed`].
     pub async fn shutdown(&self) {
@@ -333,14 +245,6 @@ impl Journal {
         for answered in answers {
             answered.await.ok();
         }
-    }
-
-    async fn read<T>(
-        &self,
-        store: &StoreId,
-        query: impl FnOnce(Answer<T>) -> Query,
-    ) -> Result<T, Error> {
-        self.ask(store, |answer| Verb::Read(query(answer))).await
     }
 
     async fn ask<T>(

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use super::KvPage;
 use super::column;
 use super::error::Fault;
-use super::thread::KvQuery;
+use super::read::KvQuery;
 use crate::id::PluginName;
 use crate::sqlite::Checksum;
 use crate::store::{KvTotals, KvWrite};

@@ -12,15 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
-use super::file::StoreFile;
 use super::files::Files;
-use super::report::{By, UsageRow};
-use super::{KvPage, Proof, Token};
-use super::{dead_letter, kv, usage};
-use crate::id::{PluginName, StoreId};
-use crate::stamp::RunId;
-use crate::store::{Commit, DeadLetter, Durability, KvTotals, Snapshot};
-use crate::time::Timestamp;
+use super::read::Query;
+use super::{Proof, Token};
+use crate::id::StoreId;
+use crate::store::{Commit, Durability, Snapshot};
 
 /// Requests taken at once, and so commits in one transaction: enough to share a sync among many, few enough that the
 /// first of them does not wait long.
@@ -55,30 +51,11 @@ pub(super) enum Verb {
     Read(Query),
 }
 
-/// What to read.
-pub(super) enum Query {
-    KvGet(PluginName, Arc<str>, Answer<Option<Arc<[u8]>>>),
-    KvList(KvQuery, Answer<KvPage>),
-    KvTotals(PluginName, Answer<KvTotals>),
-    KvSizes(PluginName, Arc<[Arc<str>]>, Answer<Vec<Option<u64>>>),
-    DeadLetter(RunId, Answer<Option<DeadLetter>>),
-    DeadLetters(Option<RunId>, usize, Answer<Vec<DeadLetter>>),
-    Usage(Timestamp, By, Answer<Vec<UsageRow>>),
-}
-
 pub(super) struct QueuedCommit {
     pub(super) proof: Proof,
     pub(super) durability: Durability,
     pub(super) commit: Box<Commit>,
     pub(super) answer: Answer<()>,
-}
-
-pub(super) struct KvQuery {
-    pub(super) plugin: PluginName,
-    pub(super) prefix: Arc<str>,
-    pub(super) after: Option<Arc<str>>,
-    pub(super) limit: usize,
-    pub(super) bytes_max: usize,
 }
 
 /// The thread's own.
@@ -151,54 +128,13 @@ impl Thread {
                 }
                 Verb::Release(answer) => reply(answer, files.close(&store)),
                 Verb::Archive(proof, answer) => reply(answer, files.archive(&store, proof)),
-                Verb::Read(query) => self.read(&store, query),
+                Verb::Read(query) => query.serve(files, &store),
             }
             let another_commit = requests
                 .peek()
                 .is_some_and(|next| next.store == store && matches!(next.verb, Verb::Commit(_)));
             if !another_commit {
                 self.write(&store, &mut commits);
-            }
-        }
-    }
-
-    /// Reads of a file that is not there what a fresh one has.
-    fn read(&mut self, store: &StoreId, query: Query) {
-        let files = &mut self.files;
-        match query {
-            Query::KvGet(plugin, key, answer) => {
-                let found = files.with(store, |file| kv::get(file.rows(), &plugin, &key));
-                reply(answer, found.map(Option::flatten));
-            }
-            Query::KvList(query, answer) => {
-                let page = files.with(store, |file| kv::list(file.rows(), &query));
-                reply(answer, page.map(Option::unwrap_or_default));
-            }
-            Query::KvTotals(plugin, answer) => {
-                let totals = files.with(store, |file| kv::totals(file.rows(), &plugin));
-                reply(answer, totals.map(Option::unwrap_or_default));
-            }
-            Query::KvSizes(plugin, keys, answer) => {
-                let sizes = files.with(store, |file| kv::sizes(file.rows(), &plugin, &keys));
-                reply(
-                    answer,
-                    sizes.map(|it| it.unwrap_or_else(|| vec![None; keys.len()])),
-                );
-            }
-            Query::DeadLetter(run, answer) => {
-                let found = files.with(store, |file| dead_letter::get(file.rows(), &run));
-                reply(answer, found.map(Option::flatten));
-            }
-            Query::DeadLetters(after, limit, answer) => {
-                let list =
-                    |file: &mut StoreFile| dead_letter::list(file.rows(), after.as_ref(), limit);
-                let letters = files.with(store, list);
-                reply(answer, letters.map(Option::unwrap_or_default));
-            }
-            Query::Usage(since, by, answer) => {
-                let report = |file: &mut StoreFile| usage::report(file.rows(), store, since, by);
-                let rows = files.with(store, report);
-                reply(answer, rows.map(Option::unwrap_or_default));
             }
         }
     }
@@ -225,6 +161,6 @@ impl Thread {
     }
 }
 
-fn reply<T>(answer: Answer<T>, result: Result<T, Error>) {
+pub(super) fn reply<T>(answer: Answer<T>, result: Result<T, Error>) {
     answer.send(result).ok();
 }
