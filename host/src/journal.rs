@@ -8,9 +8,11 @@ mod column;
 mod contract;
 mod dead_letter;
 mod error;
+mod execution;
 mod file;
 mod files;
 mod kv;
+mod landed;
 mod meta;
 #[cfg(test)]
 mod model;
@@ -20,6 +22,7 @@ mod read;
 mod report;
 mod schema;
 mod subscription;
+mod task;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -33,8 +36,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use aside::{stores, usage_of};
+pub use aside::{OpenTasks, executions_of, open_of, stores, tasks_of, usage_of};
 pub use error::Error;
+pub use execution::ExecutionFilter;
 pub use report::{By, RunShown, UsageReport, UsageRow};
 
 use crate::id::StoreId;

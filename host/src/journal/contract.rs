@@ -1,5 +1,6 @@
 //! What every journal must hold, whatever it is made of. Each rule has a store of its own in the journal it is given.
 
+pub(super) mod tasks;
 pub(super) mod usage;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(super) async fn check(journal: &Journal) {
     a_page_of_kv_is_bounded(journal).await;
     dead_letters_are_listed_in_pages(journal).await;
     usage::check(journal).await;
+    tasks::check(journal).await;
     an_archived_journal_makes_room_for_a_fresh_one(journal).await;
     a_fenced_lease_archives_nothing(journal).await;
 }

@@ -12,7 +12,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::error::Fault;
 use super::meta::Meta;
 use super::{Proof, Token};
-use super::{dead_letter, kv, outbox, ration, schema, subscription, usage};
+use super::{
+    dead_letter, execution, kv, landed, outbox, ration, schema, subscription, task, usage,
+};
 use crate::sqlite::{wal_of, with_suffix};
 use crate::store::{Commit, Durability, Snapshot};
 
@@ -32,7 +34,7 @@ const WAL_PAGES: u32 = 256;
 const PAGE_BYTES: u64 = 4096;
 
 /// More than there are statements, so that each is compiled once.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 80;
 
 /// Whether a file that is not there is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,9 +121,9 @@ impl StoreFile {
             dead_letters: dead_letter::runs(&transaction)?,
             rations: ration::all(&transaction)?,
             breakers: ration::breakers(&transaction)?,
-            tasks: Vec::new(),
-            executions: Vec::new(),
-            landed_occurrences: Vec::new(),
+            tasks: task::all(&transaction)?,
+            executions: execution::verify(&transaction)?,
+            landed_occurrences: landed::all(&transaction)?,
         })
     }
 
@@ -237,6 +239,8 @@ fn apply(connection: &Connection, proof: Proof, commit: &Commit) -> Result<(), F
         kv::remove_all(connection, plugin)?;
         dead_letter::remove_all(connection, plugin)?;
         ration::remove_all(connection, plugin)?;
+        task::remove_all(connection, plugin)?;
+        execution::remove_all(connection, plugin)?;
     }
     for record in &commit.subscriptions {
         subscription::put(connection, record)?;
@@ -264,6 +268,26 @@ fn apply(connection: &Connection, proof: Proof, commit: &Commit) -> Result<(), F
     }
     for record in &commit.breakers {
         ration::put_breaker(connection, record)?;
+    }
+    apply_tasks(connection, commit)
+}
+
+/// The part that is about tasks.
+fn apply_tasks(connection: &Connection, commit: &Commit) -> Result<(), Fault> {
+    for record in &commit.tasks {
+        task::put(connection, record)?;
+    }
+    for key in &commit.tasks_removed {
+        task::remove(connection, key)?;
+    }
+    for record in &commit.executions {
+        execution::put(connection, record)?;
+    }
+    for run in &commit.landed_occurrences {
+        landed::put(connection, run)?;
+    }
+    for run in &commit.landed_forgotten {
+        landed::remove(connection, run)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Random lives of a journal beside a model of the same rules in memory: whatever was committed, claimed, restarted or
 //! archived, what is read is what the model has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -10,14 +10,15 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::contract::{self, store};
-use super::{By, Journal, JournalConfig};
+use super::{By, ExecutionFilter, Journal, JournalConfig};
 use crate::event::{Draft, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{RunId, Stamp, Trigger};
 use crate::store::{
-    BreakerRecord, Cause, Commit, DeadLetter, Durability, Ending, Failure, KvTotals, KvWrite,
-    Landed, Limit, Mode, OutboxEntry, RationRecord, Refusal, Refusals, Snapshot,
-    SubscriptionRecord, Usage, UsageRecord, UsageTotals,
+    BreakerRecord, Cause, Commit, DeadLetter, Durability, Ending, ExecutionRecord, ExecutionState,
+    Failure, KvTotals, KvWrite, Landed, Limit, Mode, OccurrenceKind, Origin, OutboxEntry, Pause,
+    RationRecord, Refusal, Refusals, Snapshot, Stretch, SubscriptionRecord, TaskKey, TaskPlan,
+    TaskRecord, Usage, UsageRecord, UsageTotals,
 };
 use crate::time::Timestamp;
 
@@ -52,9 +53,31 @@ struct Model {
     rations: BTreeMap<Option<PluginName>, RationRecord>,
     breakers: BTreeMap<PluginName, BreakerRecord>,
     usage: Vec<UsageRecord>,
+    tasks: BTreeMap<TaskKey, TaskRecord>,
+    /// Too few for any to be forgotten.
+    executions: BTreeMap<(TaskKey, Timestamp), ExecutionRecord>,
+    landed: BTreeSet<RunId>,
 }
 
 impl Model {
+    /// Takes out of `commit` what would be a mistake of whoever decided it: executions that are done already when they come.
+    fn correct(&self, commit: &mut Commit) {
+        let removed = &commit.subscriptions_removed;
+        let done = self
+            .executions
+            .values()
+            .filter(|it| it.state == ExecutionState::Done && !removed.contains(&it.key.plugin));
+        let mut done: BTreeSet<_> = done.map(|it| (it.key.clone(), it.due)).collect();
+        commit.executions.retain(|record| {
+            let of = (record.key.clone(), record.due);
+            let wanted = !done.contains(&of);
+            if record.state == ExecutionState::Done {
+                done.insert(of);
+            }
+            wanted
+        });
+    }
+
     fn apply(&mut self, commit: Commit) {
         self.scanned = commit.scanned;
         self.clock = commit.clock;
@@ -65,6 +88,8 @@ impl Model {
             self.dead_letters.retain(|run, _| run.plugin != removed);
             self.rations.remove(&Some(removed.clone()));
             self.breakers.remove(&removed);
+            self.tasks.retain(|key, _| key.plugin != removed);
+            self.executions.retain(|(key, _), _| key.plugin != removed);
         }
         for record in commit.subscriptions {
             self.subscriptions.insert(record.plugin.clone(), record);
@@ -104,10 +129,25 @@ impl Model {
                 self.breakers.insert(record.plugin.clone(), record);
             }
         }
+        for record in commit.tasks {
+            self.tasks.insert(record.key.clone(), record);
+        }
+        for key in commit.tasks_removed {
+            self.tasks.remove(&key);
+        }
+        for record in commit.executions {
+            let of = (record.key.clone(), record.due);
+            self.executions.insert(of, record);
+        }
+        self.landed.extend(commit.landed_occurrences);
+        for run in commit.landed_forgotten {
+            self.landed.remove(&run);
+        }
     }
 
     fn snapshot(&self) -> Snapshot {
         let letters = self.dead_letters.values();
+        let executions = self.executions.values();
         sorted(Snapshot {
             backend_id: self.backend_id.clone(),
             scanned: self.scanned,
@@ -119,9 +159,12 @@ impl Model {
                 .collect(),
             rations: self.rations.values().cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
-            tasks: Vec::new(),
-            executions: Vec::new(),
-            landed_occurrences: Vec::new(),
+            tasks: self.tasks.values().cloned().collect(),
+            executions: executions
+                .filter(|it| it.state.is_open())
+                .cloned()
+                .collect(),
+            landed_occurrences: self.landed.iter().cloned().collect(),
         })
     }
 }
@@ -137,6 +180,11 @@ fn sorted(mut snapshot: Snapshot) -> Snapshot {
     snapshot.dead_letters.sort_by(|a, b| a.0.cmp(&b.0));
     snapshot.rations.sort_by(|a, b| a.owner.cmp(&b.owner));
     snapshot.breakers.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+    snapshot.tasks.sort_by(|a, b| a.key.cmp(&b.key));
+    snapshot
+        .executions
+        .sort_by(|a, b| (&a.key, a.due).cmp(&(&b.key, b.due)));
+    snapshot.landed_occurrences.sort();
     snapshot
 }
 
@@ -312,6 +360,83 @@ fn usages() -> impl Strategy<Value = UsageRecord> {
     )
 }
 
+fn times() -> impl Strategy<Value = Timestamp> {
+    numbers().prop_map(Timestamp::from_millis)
+}
+
+fn keys() -> impl Strategy<Value = TaskKey> {
+    let task = prop_oneof![3 => select(vec!["t", "t/1"]).prop_map(Arc::from), 1 => texts()];
+    (plugins(), task).prop_map(|(plugin, task)| TaskKey { plugin, task })
+}
+
+fn tasks() -> impl Strategy<Value = TaskRecord> {
+    let stretches = || {
+        let stretch = (times(), times()).prop_map(|(after, to)| Stretch { after, to });
+        vec(stretch, 0..3)
+    };
+    let origin = prop_oneof![
+        Just(Origin::Declared),
+        any::<u32>().prop_map(|depth| Origin::Scheduled { depth }),
+    ];
+    let pause = (times(), texts(), texts()).prop_map(|(since, by, note)| Pause { since, by, note });
+    let text = (texts(), option::of(any::<u32>()));
+    let rest = (times(), stretches(), stretches(), option::of(pause));
+    (keys(), text, origin, rest, any::<bool>()).prop_map(
+        |(key, (payload, attempts_max), origin, (passed, ahead, unseen, paused), gone)| {
+            let plan = contract::tasks::task("a", "t").plan;
+            TaskRecord {
+                key,
+                plan: Arc::new(TaskPlan {
+                    payload,
+                    attempts_max,
+                    ..(*plan).clone()
+                }),
+                origin,
+                passed,
+                ahead,
+                unseen,
+                paused,
+                gone,
+            }
+        },
+    )
+}
+
+/// Due within a few moments, so that many are written again, and their order is that of the journal.
+fn executions() -> impl Strategy<Value = ExecutionRecord> {
+    let times = [
+        option::of(times()),
+        option::of(times()),
+        option::of(times()),
+    ];
+    let words = (
+        select(&ExecutionState::ALL[..]),
+        select(&OccurrenceKind::ALL[..]),
+        option::of(texts()),
+    );
+    let numbers = ([any::<u32>(), any::<u32>(), any::<u32>()], numbers());
+    (keys(), 0..5_u64, times, words, failures(), numbers).prop_map(
+        |(key, due, [since, started, ended], (state, kind, note), failures, numbers)| {
+            let ([depth, attempts, drafts], fuel) = numbers;
+            ExecutionRecord {
+                key,
+                due: Timestamp::from_millis(due),
+                since,
+                state,
+                kind,
+                depth,
+                attempts,
+                failures,
+                started,
+                ended,
+                fuel,
+                drafts,
+                note,
+            }
+        },
+    )
+}
+
 fn commits() -> impl Strategy<Value = Commit> {
     let adopt = option::weighted(0.1, texts().prop_map(|id| BackendId::new(&id)));
     let head = (
@@ -332,24 +457,39 @@ fn commits() -> impl Strategy<Value = Commit> {
         vec(rations(), 0..3),
         (vec(breakers(), 0..2), vec(usages(), 0..3)),
     );
-    (head, lists).prop_map(|((scanned, clock, adopt, synced, removed), lists)| Commit {
-        scanned: SeqNum::new(scanned),
-        clock: Timestamp::from_millis(clock),
-        adopt,
-        synced,
-        subscriptions_removed: removed,
-        subscriptions: lists.0,
-        kv: lists.1,
-        outbox: lists.2,
-        outbox_removed: lists.3,
-        dead_letters: lists.4,
-        dead_letters_landed: lists.5,
-        dead_letters_removed: lists.6,
-        rations: lists.7,
-        breakers: lists.8.0,
-        usage: lists.8.1,
-        ..Commit::default()
-    })
+    let of_tasks = (
+        vec(tasks(), 0..3),
+        vec(keys(), 0..2),
+        vec(executions(), 0..4),
+        vec(runs(), 0..3),
+        vec(runs(), 0..3),
+    );
+    let all = (head, lists, of_tasks);
+    all.prop_map(
+        |((scanned, clock, adopt, synced, removed), lists, of_tasks)| Commit {
+            scanned: SeqNum::new(scanned),
+            clock: Timestamp::from_millis(clock),
+            adopt,
+            synced,
+            subscriptions_removed: removed,
+            subscriptions: lists.0,
+            kv: lists.1,
+            outbox: lists.2,
+            outbox_removed: lists.3,
+            dead_letters: lists.4,
+            dead_letters_landed: lists.5,
+            dead_letters_removed: lists.6,
+            rations: lists.7,
+            breakers: lists.8.0,
+            usage: lists.8.1,
+            tasks: of_tasks.0,
+            tasks_removed: of_tasks.1,
+            executions: of_tasks.2,
+            landed_occurrences: of_tasks.3,
+            landed_forgotten: of_tasks.4,
+            dead_letters_dropped: Vec::new(),
+        },
+    )
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -412,6 +552,31 @@ async fn reads_as(journal: &Journal, model: &Model) {
     listed.sort_by(|a, b| a.stamp.run.cmp(&b.stamp.run));
     let expected: Vec<_> = model.dead_letters.values().cloned().collect();
     assert_eq!(listed, expected);
+    tasks_read_as(journal, model).await;
+}
+
+async fn tasks_read_as(journal: &Journal, model: &Model) {
+    let id = store("modelled");
+    let expected: Vec<_> = model.tasks.values().cloned().collect();
+    assert_eq!(journal.tasks(&id).await, Ok(expected));
+    let mut expected: Vec<_> = model.executions.values().cloned().collect();
+    expected.sort_by(|a, b| (b.due, &b.key).cmp(&(a.due, &a.key)));
+    let latest = ExecutionFilter::latest(usize::MAX);
+    assert_eq!(journal.executions(&id, latest).await, Ok(expected));
+    for record in model.executions.values() {
+        let found = journal.execution(&id, &record.key, record.due).await;
+        assert_eq!(found.as_ref(), Ok(&Some(record.clone())));
+    }
+    for name in PLUGINS.map(contract::plugin) {
+        let wanted = model
+            .tasks
+            .values()
+            .filter(|it| it.key.plugin == name && it.origin != Origin::Declared && !it.gone);
+        let expected: Vec<_> = wanted
+            .map(|it| (it.key.task.clone(), it.plan.clone()))
+            .collect();
+        assert_eq!(journal.scheduled(&id, &name).await, Ok(expected));
+    }
 }
 
 /// Waits until the threads of a dropped journal have left the folder.
@@ -435,7 +600,8 @@ async fn live(steps: Vec<Step>) {
         match step {
             Step::Commits(commits) => {
                 let mut confirmations = Vec::new();
-                for commit in commits {
+                for mut commit in commits {
+                    model.correct(&mut commit);
                     model.apply(commit.clone());
                     confirmations.push(journal.commit(&mut lease, commit).await.unwrap());
                 }

@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
-use super::file::StoreFile;
+use rusqlite::Connection;
+
+use super::error::Fault;
+use super::execution::{self, ExecutionFilter};
 use super::files::Files;
 use super::report::{By, UsageRow};
 use super::thread::{Answer, Verb, reply};
 use super::{Error, Journal, KvPage};
-use super::{dead_letter, kv, usage};
+use super::{dead_letter, kv, task, usage};
 use crate::id::{PluginName, StoreId};
 use crate::stamp::RunId;
-use crate::store::{DeadLetter, KvTotals};
+use crate::store::{DeadLetter, ExecutionRecord, KvTotals, TaskKey, TaskPlan, TaskRecord};
 use crate::time::Timestamp;
 
 /// What to read.
@@ -23,6 +26,10 @@ pub(super) enum Query {
     DeadLetter(RunId, Answer<Option<DeadLetter>>),
     DeadLetters(Option<RunId>, usize, Answer<Vec<DeadLetter>>),
     Usage(Timestamp, By, Answer<Vec<UsageRow>>),
+    Tasks(Answer<Vec<TaskRecord>>),
+    Scheduled(PluginName, Answer<Vec<TaskRecord>>),
+    Execution(TaskKey, Timestamp, Answer<Option<ExecutionRecord>>),
+    Executions(ExecutionFilter, Answer<Vec<ExecutionRecord>>),
 }
 
 pub(super) struct KvQuery {
@@ -121,6 +128,45 @@ impl Journal {
             .await
     }
 
+    /// Every task of a store, by plugin and id.
+    pub async fn tasks(&self, store: &StoreId) -> Result<Vec<TaskRecord>, Error> {
+        self.read(store, Query::Tasks).await
+    }
+
+    /// What is planned for `plugin` by runs of its own, and not removed, by id.
+    pub async fn scheduled(
+        &self,
+        store: &StoreId,
+        plugin: &PluginName,
+    ) -> Result<Vec<(Arc<str>, Arc<TaskPlan>)>, Error> {
+        let plugin = plugin.clone();
+        let scheduled = |answer| Query::Scheduled(plugin, answer);
+        let records = self.read(store, scheduled).await?.into_iter();
+        Ok(records.map(|it| (it.key.task, it.plan)).collect())
+    }
+
+    /// What became of the occurrence of a task that was due then, as far as it is still known.
+    pub async fn execution(
+        &self,
+        store: &StoreId,
+        key: &TaskKey,
+        due: Timestamp,
+    ) -> Result<Option<ExecutionRecord>, Error> {
+        let key = key.clone();
+        self.read(store, |answer| Query::Execution(key, due, answer))
+            .await
+    }
+
+    /// Executions that pass `filter`, latest due time first.
+    pub async fn executions(
+        &self,
+        store: &StoreId,
+        filter: ExecutionFilter,
+    ) -> Result<Vec<ExecutionRecord>, Error> {
+        self.read(store, |answer| Query::Executions(filter, answer))
+            .await
+    }
+
     async fn read<T>(
         &self,
         store: &StoreId,
@@ -131,20 +177,17 @@ impl Journal {
 }
 
 impl Query {
-    /// Reads of a file that is not there what a fresh one has.
+    /// Reads, and answers. A file that is not there has what a fresh one has.
     pub(super) fn serve(self, files: &mut Files, store: &StoreId) {
         match self {
             Self::KvGet(plugin, key, answer) => {
-                let found = files.with(store, |file| kv::get(file.rows(), &plugin, &key));
-                reply(answer, found.map(Option::flatten));
+                answer_with(files, store, answer, |rows| kv::get(rows, &plugin, &key));
             }
             Self::KvList(query, answer) => {
-                let page = files.with(store, |file| kv::list(file.rows(), &query));
-                reply(answer, page.map(Option::unwrap_or_default));
+                answer_with(files, store, answer, |rows| kv::list(rows, &query));
             }
             Self::KvTotals(plugin, answer) => {
-                let totals = files.with(store, |file| kv::totals(file.rows(), &plugin));
-                reply(answer, totals.map(Option::unwrap_or_default));
+                answer_with(files, store, answer, |rows| kv::totals(rows, &plugin));
             }
             Self::KvSizes(plugin, keys, answer) => {
                 let sizes = files.with(store, |file| kv::sizes(file.rows(), &plugin, &keys));
@@ -154,20 +197,38 @@ impl Query {
                 );
             }
             Self::DeadLetter(run, answer) => {
-                let found = files.with(store, |file| dead_letter::get(file.rows(), &run));
-                reply(answer, found.map(Option::flatten));
+                answer_with(files, store, answer, |rows| dead_letter::get(rows, &run));
             }
             Self::DeadLetters(after, limit, answer) => {
-                let list =
-                    |file: &mut StoreFile| dead_letter::list(file.rows(), after.as_ref(), limit);
-                let letters = files.with(store, list);
-                reply(answer, letters.map(Option::unwrap_or_default));
+                answer_with(files, store, answer, |rows| {
+                    dead_letter::list(rows, after.as_ref(), limit)
+                });
             }
             Self::Usage(since, by, answer) => {
-                let report = |file: &mut StoreFile| usage::report(file.rows(), store, since, by);
-                let rows = files.with(store, report);
-                reply(answer, rows.map(Option::unwrap_or_default));
+                answer_with(files, store, answer, |rows| {
+                    usage::report(rows, store, since, by)
+                });
+            }
+            Self::Tasks(answer) => answer_with(files, store, answer, task::all),
+            Self::Scheduled(plugin, answer) => {
+                answer_with(files, store, answer, |rows| task::scheduled(rows, &plugin));
+            }
+            Self::Execution(key, due, answer) => {
+                answer_with(files, store, answer, |rows| execution::get(rows, &key, due));
+            }
+            Self::Executions(filter, answer) => {
+                answer_with(files, store, answer, |rows| execution::list(rows, &filter));
             }
         }
     }
+}
+
+fn answer_with<T: Default>(
+    files: &mut Files,
+    store: &StoreId,
+    answer: Answer<T>,
+    read: impl FnOnce(&Connection) -> Result<T, Fault>,
+) {
+    let found = files.with(store, |file| read(file.rows()));
+    reply(answer, found.map(Option::unwrap_or_default));
 }

@@ -9,9 +9,9 @@ use crate::sqlite::{self, Schema};
 /// "QMJ1" in ASCII: tells our files from other SQLite files. Not registered anywhere.
 const APPLICATION_ID: i64 = 0x514d_4a31;
 
-/// Every table is `WITHOUT ROWID`: one B-tree, in the order of its key, no index beside it. Numbers that are
+/// Every table is `WITHOUT ROWID`: one B-tree, in the order of its key; only executions have indexes beside it. Numbers that are
 /// `u64` in the code are the same 64 bits here. JSON columns hold what `serde_json` makes of the types in `store`.
-const MIGRATIONS: [&str; 3] = [FIRST, RATIONS, USAGE];
+const MIGRATIONS: [&str; 4] = [FIRST, RATIONS, USAGE, TASKS];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -119,8 +119,55 @@ CREATE TABLE kv_total (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// `execution_due` is for the history of a store. It is written once for an execution, when its row is made, because nothing
+/// that changes later is in it. `open_execution` has the few that are not over, so each change of a state writes it, but it
+/// is hardly ever more than one page.
+const TASKS: &str = "
+CREATE TABLE task (
+    plugin   TEXT NOT NULL,
+    task     TEXT NOT NULL,
+    plan     TEXT NOT NULL,               -- JSON
+    origin   TEXT NOT NULL,               -- JSON
+    passed   INTEGER NOT NULL,            -- Unix milliseconds
+    ahead    TEXT NOT NULL,               -- JSON
+    unseen   TEXT NOT NULL,               -- JSON
+    paused   TEXT,                        -- JSON
+    gone     INTEGER NOT NULL,            -- 0 or 1
+    checksum INTEGER NOT NULL,
+    grown    INTEGER NOT NULL DEFAULT 40, -- executions that were over since its history was cut; in no checksum
+    PRIMARY KEY (plugin, task)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE processed_task_executions (
+    plugin   TEXT NOT NULL,
+    task     TEXT NOT NULL,
+    due      INTEGER NOT NULL, -- Unix milliseconds, as all times here
+    since    INTEGER,
+    state    TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    depth    INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    failures TEXT NOT NULL,    -- JSON
+    started  INTEGER,
+    ended    INTEGER,
+    fuel     INTEGER NOT NULL,
+    drafts   INTEGER NOT NULL,
+    note     TEXT,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (plugin, task, due)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX execution_due ON processed_task_executions (due, plugin, task);
+CREATE INDEX open_execution ON processed_task_executions (due, plugin, task) WHERE state IN ('waiting', 'running');
+CREATE TABLE landed_occurrence (
+    run      TEXT NOT NULL PRIMARY KEY, -- qm1:<plugin>:t/<task>/<due>
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// The first version whose files keep what runs used.
-const KEEPS_USAGE: i64 = 3;
+pub(super) const KEEPS_USAGE: i64 = 3;
+
+/// The first version whose files keep tasks.
+pub(super) const KEEPS_TASKS: i64 = 4;
 
 const SCHEMA: Schema = Schema {
     application_id: APPLICATION_ID,
@@ -132,12 +179,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
     SCHEMA.migrate(connection, |connection| Meta::default().write(connection))
 }
 
-/// Whether the file, which is left as it is, keeps what runs used.
-pub(super) fn keeps_usage(connection: &Connection) -> Result<bool, Fault> {
+/// The version of the file, which is left as it is; 0 if nothing is in it yet. One that is newer than we are is refused.
+pub(super) fn version(connection: &Connection) -> Result<i64, Fault> {
     let found = SCHEMA.version(connection)?;
     let known = MIGRATIONS.len() as i64;
     if found > known {
         return Err(sqlite::Fault::Newer { found, known }.into());
     }
-    Ok(found >= KEEPS_USAGE)
+    Ok(found)
 }

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::contract::tasks::{at, execution, key, task};
 use super::contract::{
     self, all_kv, breaker, claim, entry, letter, plugin, put, ration, stamp, store, subscription,
     write,
 };
-use super::{By, Error, Journal, JournalConfig, stores, usage_of};
+use super::{
+    By, Error, ExecutionFilter, Journal, JournalConfig, OpenTasks, backup, executions_of, open_of,
+    stores, tasks_of, usage_of,
+};
 use crate::event::SeqNum;
 use crate::id::BackendId;
-use crate::store::{Commit, DeadLetter, Durability, Snapshot};
+use crate::store::{Commit, DeadLetter, Durability, ExecutionRecord, ExecutionState, Snapshot};
 use crate::time::Timestamp;
 
 fn full_commit() -> Commit {
@@ -27,6 +31,12 @@ fn full_commit() -> Commit {
         rations: vec![ration(None, 5), ration(Some("echo"), 4)],
         breakers: vec![breaker("echo", 2)],
         usage: vec![contract::usage::record("echo", 9, 1_700_000_000_000)],
+        tasks: vec![task("echo", "daily")],
+        executions: vec![
+            execution("echo", "daily", 1_700_000_000_000, ExecutionState::Done),
+            execution("echo", "daily", 1_700_000_060_000, ExecutionState::Waiting),
+        ],
+        landed_occurrences: vec![key("echo", "daily").run(at(1_700_000_120_000))],
         ..Commit::default()
     }
 }
@@ -42,17 +52,25 @@ async fn folder_with_shop() -> tempfile::TempDir {
     folder
 }
 
+/// A snapshot, a plugin's kv, dead letters, executions.
+type Everything = (
+    Snapshot,
+    Vec<(String, String)>,
+    Vec<DeadLetter>,
+    Vec<ExecutionRecord>,
+);
+
 /// Everything that the store `shop` holds, or why it cannot be told.
-async fn read_everything(
-    folder: &Path,
-) -> Result<(Snapshot, Vec<(String, String)>, Vec<DeadLetter>), Error> {
+async fn read_everything(folder: &Path) -> Result<Everything, Error> {
     let journal = Journal::open(&JournalConfig::new(folder)).unwrap();
     let read = async {
         let lease = journal.claim(&store("shop"), Durability::Normal).await?;
         let snapshot = journal.load(&lease).await?;
         let kv = all_kv(&journal, "shop", "echo").await;
         let letters = journal.dead_letters(&store("shop"), None, 10).await?;
-        Ok((snapshot, kv, letters))
+        let latest = ExecutionFilter::latest(10);
+        let executions = journal.executions(&store("shop"), latest).await?;
+        Ok((snapshot, kv, letters, executions))
     };
     let read = read.await;
     journal.shutdown().await;
@@ -213,6 +231,98 @@ async fn a_changed_row_is_named_and_its_value_is_not_used() {
             "DELETE FROM kv WHERE key = 'name'",
             "the kv total of echo is not that of its entries",
         ),
+        ("UPDATE task SET passed = 1", "the task echo/daily"),
+        ("UPDATE task SET gone = 1", "the task echo/daily"),
+        ("UPDATE task SET gone = 2", "the task echo/daily"),
+        ("UPDATE task SET paused = NULL", "the task echo/daily"),
+        ("UPDATE task SET ahead = '[]'", "the task echo/daily"),
+        ("UPDATE task SET unseen = '[]'", "the task echo/daily"),
+        (
+            "UPDATE task SET origin = '\"declared\"'",
+            "the task echo/daily",
+        ),
+        ("UPDATE task SET task = 'weekly'", "the task echo/weekly"),
+        ("UPDATE task SET plugin = 'ech'", "the task ech/daily"),
+        (
+            "UPDATE task SET plan = replace(plan, 'zweitens', 'drittens')",
+            "the task echo/daily",
+        ),
+        (
+            "UPDATE task SET plan = replace(plan, '{', '')",
+            "the task echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET state = 'missed' WHERE state = 'done'",
+            "the execution of echo/daily that was due at 2023-11-14T22:13:20.000Z",
+        ),
+        (
+            "UPDATE processed_task_executions SET state = 'waiting' WHERE state = 'done'",
+            "the execution of echo/daily that was due at 2023-11-14T22:13:20.000Z",
+        ),
+        (
+            "UPDATE processed_task_executions SET state = 'good' WHERE state = 'done'",
+            "the execution of echo/daily that was due at 2023-11-14T22:13:20.000Z",
+        ),
+        (
+            "UPDATE processed_task_executions SET due = due + 1 WHERE state = 'done'",
+            "the execution of echo/daily that was due at 2023-11-14T22:13:20.001Z",
+        ),
+        (
+            "UPDATE processed_task_executions SET task = 'weekly' WHERE state = 'done'",
+            "the execution of echo/weekly",
+        ),
+        (
+            "UPDATE processed_task_executions SET plugin = 'ech' WHERE state = 'done'",
+            "the execution of ech/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET kind = 'manual'",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET failures = '[]'",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET ended = NULL WHERE state = 'done'",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET since = 7",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET started = 7",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET depth = 7",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET attempts = 7",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET fuel = 7",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET drafts = 7",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE processed_task_executions SET note = ''",
+            "the execution of echo/daily",
+        ),
+        (
+            "UPDATE landed_occurrence SET run = 'qm1:echo:t/daily/7'",
+            "the landed occurrence qm1:echo:t/daily/7",
+        ),
+        (
+            "UPDATE landed_occurrence SET run = 'nonsense'",
+            "the landed occurrence nonsense",
+        ),
     ];
     for (change, row) in changes {
         let folder = folder_with_shop().await;
@@ -318,7 +428,7 @@ async fn a_newer_version_is_refused_and_left_as_it_is() {
     let Error::Newer { found, known, .. } = error else {
         panic!("{error:?}");
     };
-    assert_eq!((found, known), (99, 3));
+    assert_eq!((found, known), (99, 4));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -343,8 +453,8 @@ async fn a_file_of_another_program_is_refused_and_left_as_it_is() {
 async fn an_empty_file_left_by_a_crash_is_a_fresh_journal() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("shop.db"), "").unwrap();
-    let (snapshot, kv, letters) = read_everything(folder.path()).await.unwrap();
-    assert_eq!((snapshot, kv, letters), Default::default());
+    let read = read_everything(folder.path()).await.unwrap();
+    assert_eq!(read, Everything::default());
 }
 
 #[tokio::test]
@@ -409,7 +519,7 @@ async fn a_dropped_journal_frees_its_folder_by_itself() {
 async fn a_full_disk_writes_nothing_and_is_over_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let config = JournalConfig {
-        file_bytes_max: 92 * 1024,
+        file_bytes_max: 116 * 1024,
         ..JournalConfig::new(folder.path())
     };
     let journal = Journal::open(&config).unwrap();
@@ -509,7 +619,7 @@ async fn a_failure_from_before_versions_were_told_reads_as_one_of_no_version() {
     // To the letter what hosts wrote before a failure could have a version, and what its checksum was taken of.
     let before = r#"[{"attempt":1,"at":1700000000000,"error":"it said: \"no\"\n"}]"#;
     assert_eq!(told, before);
-    let (snapshot, _, letters) = read_everything(folder.path()).await.unwrap();
+    let (snapshot, _, letters, _) = read_everything(folder.path()).await.unwrap();
     assert_eq!(snapshot.subscriptions[0].failures[0].build, None);
     let builds: Vec<_> = letters[0]
         .failures
@@ -524,7 +634,8 @@ async fn a_file_from_before_usage_was_kept_goes_on_with_its_rows_and_counts_its_
     let folder = folder_with_shop().await;
     let raw = Connection::open(folder.path().join("shop.db")).unwrap();
     raw.execute_batch(
-        "DROP TABLE run_usage; DROP TABLE usage; DROP TABLE kv_total; PRAGMA user_version = 2;",
+        "DROP TABLE run_usage; DROP TABLE usage; DROP TABLE kv_total; DROP TABLE task;
+         DROP TABLE processed_task_executions; DROP TABLE landed_occurrence; PRAGMA user_version = 2;",
     )
     .unwrap();
     drop(raw);
@@ -583,4 +694,121 @@ async fn whoever_only_looks_sees_which_journals_there_are_and_none_that_is_newer
     raw.pragma_update(None, "user_version", 99).unwrap();
     drop(raw);
     assert!(matches!(look("shop"), Err(Error::Newer { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn a_file_from_before_tasks_were_kept_goes_on_with_its_rows_and_keeps_tasks() {
+    let folder = folder_with_shop().await;
+    let path = folder.path().join("shop.db");
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "DROP TABLE task; DROP TABLE processed_task_executions; DROP TABLE landed_occurrence;
+         PRAGMA user_version = 3;",
+    )
+    .unwrap();
+    drop(raw);
+    let before = fs::read(&path).unwrap();
+    let id = store("shop");
+    let latest = ExecutionFilter::latest(10);
+    // Somebody who only looks does not migrate it.
+    for _ in 0..2 {
+        assert_eq!(tasks_of(folder.path(), &id), Ok(Some(Vec::new())));
+        let executions = executions_of(folder.path(), &id, &latest);
+        assert_eq!(executions, Ok(Some(Vec::new())));
+        let open = open_of(folder.path(), &id).unwrap().unwrap();
+        assert_eq!((open.tasks, open.executions), (Vec::new(), Vec::new()));
+    }
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    let loaded = journal.load(&lease).await.unwrap();
+    assert_eq!(loaded.outbox, [entry("echo", 9, 1)]);
+    assert_eq!((loaded.tasks, loaded.executions), (Vec::new(), Vec::new()));
+    let commit = Commit {
+        tasks: full_commit().tasks,
+        executions: full_commit().executions,
+        ..Commit::default()
+    };
+    write(&journal, &mut lease, commit).await.unwrap();
+    let loaded = journal.load(&lease).await.unwrap();
+    assert_eq!(loaded.tasks, full_commit().tasks);
+    journal.release(lease).await.unwrap();
+    journal.shutdown().await;
+}
+
+#[tokio::test]
+async fn whoever_only_looks_sees_the_same_tasks_as_a_server_that_works_on_them() {
+    let folder = folder_with_shop().await;
+    let journal = Journal::open(&JournalConfig::new(folder.path())).unwrap();
+    let mut lease = claim(&journal, "shop").await;
+    let commit = Commit {
+        clock: at(7),
+        tasks: vec![task("count", "a")],
+        executions: vec![execution("count", "a", 3, ExecutionState::Running)],
+        ..Commit::default()
+    };
+    write(&journal, &mut lease, commit).await.unwrap();
+    let id = store("shop");
+    let latest = ExecutionFilter::latest(10);
+    let (tasks, executions) = (
+        journal.tasks(&id).await.unwrap(),
+        journal.executions(&id, latest.clone()).await.unwrap(),
+    );
+    assert_eq!((tasks.len(), executions.len()), (2, 3));
+    let aside = executions_of(folder.path(), &id, &latest);
+    assert_eq!(aside, Ok(Some(executions)));
+    assert_eq!(tasks_of(folder.path(), &id), Ok(Some(tasks.clone())));
+    let waiting = execution("echo", "daily", 1_700_000_060_000, ExecutionState::Waiting);
+    let open = OpenTasks {
+        clock: at(7),
+        tasks,
+        executions: vec![execution("count", "a", 3, ExecutionState::Running), waiting],
+    };
+    assert_eq!(open_of(folder.path(), &id), Ok(Some(open)));
+    journal.release(lease).await.unwrap();
+    journal.shutdown().await;
+    assert_eq!(open_of(folder.path(), &store("never")), Ok(None));
+    fs::write(folder.path().join("lab.db"), "").unwrap();
+    let empty = open_of(folder.path(), &store("lab"));
+    assert_eq!(empty, Ok(Some(OpenTasks::default())));
+}
+
+#[tokio::test]
+async fn a_backup_has_the_tasks_too() {
+    let folder = folder_with_shop().await;
+    let expected = read_everything(folder.path()).await.unwrap();
+    assert_eq!((expected.0.tasks.len(), expected.3.len()), (1, 2));
+    let copies = tempfile::tempdir().unwrap();
+    let target = copies.path().join("shop.db");
+    assert_eq!(backup(folder.path(), &store("shop"), &target), Ok(true));
+    assert_eq!(read_everything(copies.path()).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_index_that_lacks_an_execution_is_told() {
+    let folder = folder_with_shop().await;
+    let path = folder.path().join("shop.db");
+    // Filled while it was said to be about later ones only.
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = 'CREATE INDEX execution_due ON processed_task_executions (due, plugin, task) WHERE due > 1700000000000'
+             WHERE name = 'execution_due';",
+    )
+    .unwrap();
+    drop(raw);
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch(
+        "REINDEX execution_due; PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = 'CREATE INDEX execution_due ON processed_task_executions (due, plugin, task)'
+             WHERE name = 'execution_due';",
+    )
+    .unwrap();
+    drop(raw);
+    let read = read_everything(folder.path()).await;
+    let Err(Error::Corrupt { what, .. }) = read else {
+        panic!("{read:?}");
+    };
+    assert!(what.contains("execution_due"), "{what}");
 }
