@@ -2,15 +2,19 @@
 //! matters: `cargo bench --bench journal -- [folder]`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use quartermaster::calendar::{Fold, Gap, Rhythm, Timetable, Zone};
 use quartermaster::event::{Draft, SeqNum};
 use quartermaster::id::{PluginName, StoreId};
 use quartermaster::journal::{Error, Journal, JournalConfig, Lease};
 use quartermaster::stamp::{RunId, Stamp, Trigger};
 use quartermaster::store::{
-    Commit, Durability, Ending, KvWrite, OutboxEntry, SubscriptionRecord, Usage, UsageRecord,
+    Commit, Durability, Ending, ExecutionRecord, ExecutionState, KvWrite, Missed, OccurrenceKind,
+    Origin, OutboxEntry, Overlap, SubscriptionRecord, TaskKey, TaskPlan, TaskRecord, Usage,
+    UsageRecord,
 };
 use quartermaster::time::Timestamp;
 
@@ -25,15 +29,20 @@ fn main() -> Outcome<()> {
     for durability in [Durability::Normal, Durability::Full] {
         println!("durability {durability:?}");
         for load in [(1, 100, 100), (1, 1, 1000), (50, 1, 200)] {
-            let rate = |usage| {
+            let rate = |content| {
                 let config = fresh(&folder)?;
-                runtime.block_on(commits(&config, durability, load, usage))
+                runtime.block_on(commits(&config, durability, load, content))
             };
-            let (without, with) = (rate(false)?, rate(true)?);
+            let (least, event) = (rate(Content::WithoutUsage)?, rate(Content::Event)?);
             let (stores, in_flight, _) = load;
             println!(
-                "  {stores:>3} stores, {in_flight:>3} in flight each: {with:>8.0} commits/s, {:.2} of those without usage",
-                with / without
+                "  {stores:>3} stores, {in_flight:>3} in flight each: {event:>8.0} commits/s, {:.2} of those without usage",
+                event / least
+            );
+            let task = rate(Content::Occurrence)?;
+            println!(
+                "      with a task and an execution: {task:>8.0} commits/s, {:.2} of those without",
+                task / event
             );
         }
     }
@@ -50,6 +59,73 @@ fn fresh(folder: &str) -> Outcome<JournalConfig> {
         std::fs::remove_dir_all(folder)?;
     }
     Ok(JournalConfig::new(folder))
+}
+
+/// What is in each commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// A run on an event.
+    Event,
+    /// The same without what it used.
+    WithoutUsage,
+    /// The same as of an event, and what becomes of a task and of one occurrence.
+    Occurrence,
+}
+
+/// How far a task is after its occurrence, which is done.
+fn occurrence(plugin: &PluginName, seq: u64) -> (TaskRecord, ExecutionRecord) {
+    let minute = Duration::from_secs(60);
+    let due = Timestamp::from_millis(seq * 60_000);
+    let key = TaskKey {
+        plugin: plugin.clone(),
+        task: "every-minute".into(),
+    };
+    let plan = TaskPlan {
+        timetable: Timetable {
+            rhythm: Rhythm::Every {
+                period: minute,
+                phase: Duration::ZERO,
+            },
+            zone: Zone::default(),
+            gap: Gap::default(),
+            fold: Fold::default(),
+            from: None,
+            until: None,
+            jitter: Duration::ZERO,
+        },
+        payload: "{\"text\":\"Good morning\"}".into(),
+        overlap: Overlap::Skip,
+        catch_up: minute,
+        missed: Missed::Skip,
+        attempts_max: None,
+        timeout: None,
+    };
+    let task = TaskRecord {
+        key: key.clone(),
+        plan: Arc::new(plan),
+        origin: Origin::Declared,
+        passed: due,
+        ahead: Vec::new(),
+        unseen: Vec::new(),
+        paused: None,
+        gone: false,
+    };
+    let execution = ExecutionRecord {
+        key,
+        due,
+        since: None,
+        state: ExecutionState::Done,
+        kind: OccurrenceKind::Timely,
+        depth: 0,
+        attempts: 1,
+        failures: Vec::new(),
+        started: Some(due),
+        ended: Some(due),
+        fuel: 35_000,
+        drafts: 1,
+        note: None,
+    };
+    (task, execution)
 }
 
 /// What a run of a chatty plugin commits: its cursor, a counter, an answer, the settling of the one before, and what it used.
@@ -126,7 +202,7 @@ async fn commits(
     config: &JournalConfig,
     durability: Durability,
     (stores, in_flight, rounds): (usize, u64, u64),
-    usage: bool,
+    content: Content,
 ) -> Outcome<f64> {
     let journal = Journal::open(config)?;
     let plugin: PluginName = "echo".parse()?;
@@ -137,8 +213,14 @@ async fn commits(
             let mut confirmations = Vec::new();
             for seq in round * in_flight..(round + 1) * in_flight {
                 let mut commit = commit(&plugin, seq);
-                if !usage {
-                    commit.usage.clear();
+                match content {
+                    Content::Event => {}
+                    Content::WithoutUsage => commit.usage.clear(),
+                    Content::Occurrence => {
+                        let (task, execution) = occurrence(&plugin, seq);
+                        commit.tasks.push(task);
+                        commit.executions.push(execution);
+                    }
                 }
                 confirmations.push(journal.commit(&mut lease, commit).await?);
             }
