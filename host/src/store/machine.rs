@@ -241,7 +241,11 @@ impl StoreState {
                 self.on_push_answered(generation, request, answer, now);
             }
             Input::RunFinished { token, end } => self.on_run_finished(token, end, now),
-            Input::Committed => self.staging.confirm(),
+            Input::Committed => {
+                self.staging.confirm();
+                self.tasks
+                    .forget_ended(|commit| self.staging.is_done(commit));
+            }
             Input::Redrive { letter } => self.on_redrive(*letter),
             Input::Discard { run } => self.on_discard(run, now),
             Input::Unpark { run } => self.on_unpark(&run, now),
@@ -271,6 +275,7 @@ impl StoreState {
                 subscription.phase = Phase::Idle;
             }
         }
+        self.tasks.end_rests(now);
         self.advance(now);
     }
 

@@ -34,7 +34,7 @@ impl StoreState {
     }
 
     /// What kept an occurrence of the task from beginning in time, as far as that can be seen now.
-    fn why_late(&self, key: &TaskKey) -> String {
+    pub(super) fn why_late(&self, key: &TaskKey) -> String {
         let mut all = self.subscriptions.iter();
         let subscription = all.find(|it| it.settings.plugin == key.plugin);
         let why = match subscription {
@@ -321,7 +321,8 @@ impl StoreState {
             record.note = note;
             self.staging.next.executions.push(record);
         }
-        self.staging.write_by(now);
+        let commit = self.staging.write_by(now);
+        self.tasks.note_ended(commit, key.clone(), due);
         let forgotten = self.tasks.forget_landed(key);
         self.staging.next.landed_forgotten.extend(forgotten);
     }

@@ -120,6 +120,7 @@ impl StoreState {
             return;
         }
         let wall = self.tasks.wall(now);
+        let (order, why) = (self.without_ended(key, order), self.why_late(key));
         let over = self.tasks.change(key, |task| match order {
             TaskOrder::Run => {
                 let due = task.unused_after(wall);
@@ -136,10 +137,15 @@ impl StoreState {
                 Vec::new()
             }
             TaskOrder::Backfill { dues } => {
+                // First what is due by itself: it would come again, or be missed, although it was made up for.
+                let over = task.take_up(wall, &why);
                 for due in dues {
-                    task.open_one(due, OccurrenceKind::Backfill);
+                    if task.is_past(due) {
+                        task.see(due);
+                        task.open_one(due, OccurrenceKind::Backfill);
+                    }
                 }
-                Vec::new()
+                over
             }
         });
         self.finish_unrun(key, over.unwrap_or_default(), now);
@@ -148,6 +154,17 @@ impl StoreState {
             // Whether others did it stands somewhere in the log.
             self.scan_from = Some(SeqNum::ROOT);
             self.restart();
+        }
+    }
+
+    /// Whoever asks for times of the past has read the journal, which may not say yet what ended just now.
+    fn without_ended(&self, key: &TaskKey, order: TaskOrder) -> TaskOrder {
+        match order {
+            TaskOrder::Backfill { mut dues } => {
+                dues.retain(|due| !self.tasks.has_just_ended(key, *due));
+                TaskOrder::Backfill { dues }
+            }
+            TaskOrder::Run | TaskOrder::Pause { .. } | TaskOrder::Resume => order,
         }
     }
 

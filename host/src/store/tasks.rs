@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::id::PluginName;
 use crate::stamp::{RunId, Trigger};
+use crate::store::staging::CommitNumber;
 use crate::store::subscription::Attempts;
 use crate::store::{
     ExecutionRecord, ExecutionState, Missed, OccurrenceKind, Origin, Stretch, TaskKey, TaskPlan,
@@ -42,6 +43,8 @@ pub(super) struct Tasks {
     /// Those of which the journal does not know everything.
     dirty: BTreeSet<TaskKey>,
     landed: BTreeSet<RunId>,
+    /// Occurrences that are over by commits which the journal may not have yet: whoever asks it finds them open.
+    ended: Vec<(CommitNumber, TaskKey, Timestamp)>,
     /// Milliseconds by which the wall clock is ahead of the clock that never jumps.
     ahead: i64,
     /// The store's own number, by which its starts are spread.
@@ -95,6 +98,7 @@ impl Tasks {
             busy: BTreeSet::new(),
             dirty: BTreeSet::new(),
             landed: landed.into_iter().collect(),
+            ended: Vec::new(),
             ahead,
             spread,
         };
@@ -137,6 +141,13 @@ impl Tasks {
             .flat_map(|key| self.tasks[key].open.values());
         let retries = open.filter(|it| !it.running).filter_map(|it| it.retry_at);
         retries.fold(Timestamp::NEVER, Ord::min)
+    }
+
+    /// Who has waited long enough for the next attempt waits no more, whether or not it can be made now.
+    pub(super) fn end_rests(&mut self, now: Timestamp) {
+        if self.retries_at() <= now {
+            self.each_open(|open| open.retry_at = open.retry_at.filter(|at| *at > now));
+        }
     }
 
     /// Those that are to be looked at now.
@@ -340,6 +351,22 @@ impl Tasks {
             None => due + LOOKBACK >= self.wall(now),
         };
         to_come && self.landed.insert(run.clone())
+    }
+
+    /// An occurrence is over by this commit.
+    pub(super) fn note_ended(&mut self, commit: CommitNumber, key: TaskKey, due: Timestamp) {
+        self.ended.push((commit, key, due));
+    }
+
+    /// Whether an occurrence is over, and the journal may not say so yet.
+    pub(super) fn has_just_ended(&self, key: &TaskKey, due: Timestamp) -> bool {
+        let mut ended = self.ended.iter();
+        ended.any(|(_, of, at)| of == key && *at == due)
+    }
+
+    /// The journal says what is done by these commits.
+    pub(super) fn forget_ended(&mut self, is_written: impl Fn(CommitNumber) -> bool) {
+        self.ended.retain(|(commit, _, _)| !is_written(*commit));
     }
 
     /// Whether the run was seen in the log.

@@ -15,10 +15,6 @@ const TAKEN_MAX: usize = 1_000;
 /// Missed times that get a record each; all before them share one.
 const MISSED_TOLD_MAX: usize = 100;
 
-/// Stretches kept in which nothing ran. Each comes from a time without connection or a jump of the wall clock; older ones than
-/// these can no longer be made up for if the clock goes back.
-const UNSEEN_MAX: usize = 8;
-
 /// The shortest distance between two instants.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -97,10 +93,7 @@ impl Task {
         let ran = self.open.range((after + TICK)..closed).next();
         let to = ran.map_or(closed, |(due, _)| *due) - TICK;
         if to > after {
-            self.record.unseen.push(Stretch { after, to });
-            if self.record.unseen.len() > UNSEEN_MAX {
-                self.record.unseen.remove(0);
-            }
+            self.leave_unseen(Stretch { after, to });
         }
         self.pass(closed - TICK);
         self.find_next();

@@ -10,6 +10,10 @@ use crate::time::Timestamp;
 /// Stretches kept that are dealt with and lie ahead. What lies between the last two is given up beyond that.
 const AHEAD_MAX: usize = 32;
 
+/// Stretches kept in which nothing ran. Each comes from a time without connection or a jump of the wall clock; older ones than
+/// these can no longer be made up for if the clock goes back.
+const UNSEEN_MAX: usize = 8;
+
 impl Task {
     /// Everything up to `to` is dealt with.
     pub(in crate::store) fn pass(&mut self, to: Timestamp) {
@@ -77,6 +81,44 @@ impl Task {
         record.ahead = dealt_with;
         self.pass(wall);
         self.find_next();
+    }
+
+    /// Nothing ran in this stretch, but for what is dealt with by now. Should the wall clock go back, the rest is yet to come.
+    pub(super) fn leave_unseen(&mut self, stretch: Stretch) {
+        let mut parts = vec![stretch];
+        for ahead in &self.record.ahead {
+            let rest = parts.iter().flat_map(|it| without(*it, *ahead));
+            parts = rest.collect();
+        }
+        self.record.unseen.append(&mut parts);
+        self.trim_unseen();
+    }
+
+    /// Whether what was due then does not come by itself any more.
+    pub(in crate::store) fn is_past(&self, due: Timestamp) -> bool {
+        let record = &self.record;
+        let ahead = record.ahead.iter().any(|it| it.contains(due));
+        // What is due while a task rests is left out when it goes on.
+        due <= record.passed || ahead || record.paused.is_some()
+    }
+
+    /// What was due then runs after all, and does not come again.
+    pub(in crate::store) fn see(&mut self, due: Timestamp) {
+        let seen = Stretch {
+            after: due - Duration::from_millis(1),
+            to: due,
+        };
+        if self.record.unseen.iter().any(|it| it.contains(due)) {
+            let unseen = self.record.unseen.iter();
+            self.record.unseen = unseen.flat_map(|it| without(*it, seen)).collect();
+            self.trim_unseen();
+            self.dirty = true;
+        }
+    }
+
+    fn trim_unseen(&mut self) {
+        let unseen = &mut self.record.unseen;
+        unseen.drain(..unseen.len().saturating_sub(UNSEEN_MAX));
     }
 
     /// It rests, or goes on: then what was due meanwhile is left out.
