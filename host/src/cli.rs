@@ -11,6 +11,7 @@ mod interrupt;
 mod log_file;
 mod peer;
 mod plugin;
+mod process_tasks;
 mod progress;
 mod reload;
 mod serve;
@@ -32,6 +33,8 @@ use crate::config::{Environment, Location};
 
 /// `EX_CONFIG` of sysexits.h: the configuration is wrong.
 const EXIT_CONFIG: u8 = 78;
+/// Some stores could not be served; `EX_TEMPFAIL` of `sysexits.h`.
+const EXIT_SOME_FAILED: u8 = 75;
 
 /// What clap exits with as well.
 const EXIT_USAGE: u8 = 2;
@@ -71,6 +74,9 @@ enum Command {
     /// Show what stores and their plugins used
     #[command(after_help = usage::EXAMPLES)]
     Usage(usage::Arguments),
+    /// Run all that is due once, and end: for platforms that start a program every few minutes
+    #[command(after_help = process_tasks::EXAMPLES)]
+    ProcessTasks(process_tasks::Arguments),
     /// Show a store's events as they come
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
@@ -112,6 +118,7 @@ Exit codes:
   0   done
   1   failed
   2   wrong usage
+  75  some stores could not be served (process-tasks)
   78  bad configuration
 
 Examples:
@@ -145,6 +152,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plugin(command) => plugin::run(&command, &location, &environment),
         Command::Alert(command) => alert::run(&command, &location, &environment),
         Command::Usage(arguments) => usage::run(&arguments, &location, &environment),
+        Command::ProcessTasks(arguments) => process_tasks::run(&arguments, &location, dotenv),
         Command::Tail(arguments) => tail::run(&arguments, &location, &environment),
         Command::CompilePlugin(arguments) => compile_plugin::run(&arguments),
         Command::Commit(arguments) => commit::run(&arguments, &location, &environment),

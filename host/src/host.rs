@@ -1,5 +1,7 @@
 //! The whole host: what is made in which order, and what is stopped in which order.
 
+pub mod once;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,39 +48,17 @@ pub fn run(
     metrics: Arc<Metrics>,
     demo: Option<Demo>,
 ) -> anyhow::Result<()> {
-    let data = &loaded.config.server().data.clone();
-    let settings = engine_settings(data, loaded.config.server().guests)?;
-    // Guests compute; everything that must answer at once lives on the other runtime.
-    let guests = guest_runtime(settings.threads)?;
-    let main = runtime("main", Builder::new_multi_thread().enable_all())?;
-    let engine = Engine::new(settings)?;
-    let journal = Journal::open(&JournalConfig::new(data.join("journals")))?;
-    let backend = Backend::open(&BackendConfig::new(data.join("logs")))?;
-    let clock = Clock::start();
-    let (wall, watch_wall) = watch_wall(clock);
-    let host = Host {
-        control: Control::open(&data.join("control.db"))?,
-        backend: backend.clone(),
-        shared: Shared {
-            journal: journal.clone(),
-            guests: guests.handle().clone(),
-            openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
-            clock,
-            wall,
-            metrics,
-        },
-        engine,
-    };
-    let served = main.block_on(async {
-        tokio::select! {
-            served = host.serve((source, changes), loaded, demo) => served,
-            () = watch_wall => unreachable!("it never ends"),
-        }
-    });
-    main.block_on(backend.shutdown());
-    main.block_on(journal.shutdown());
-    guests.shutdown_background();
-    served
+    let house = House::open(loaded.config.server(), metrics)?;
+    house.live(async |host| host.serve((source, changes), loaded, demo).await)
+}
+
+/// The threads, the files, and whoever works with them.
+struct House {
+    main: Runtime,
+    guests: Runtime,
+    host: Host,
+    /// Looks at the wall clock, for as long as it is polled.
+    watch_wall: BoxFuture<'static, ()>,
 }
 
 /// What is made before anything is served.
@@ -85,6 +67,57 @@ struct Host {
     backend: Backend,
     shared: Shared,
     engine: Engine,
+}
+
+impl House {
+    /// Takes the data folder and starts the threads.
+    fn open(server: &Server, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let data = &server.data;
+        let settings = engine_settings(data, server.guests)?;
+        // Guests compute; everything that must answer at once lives on the other runtime.
+        let guests = guest_runtime(settings.threads)?;
+        let main = runtime("main", Builder::new_multi_thread().enable_all())?;
+        let engine = Engine::new(settings)?;
+        let journal = Journal::open(&JournalConfig::new(data.join("journals")))?;
+        let backend = Backend::open(&BackendConfig::new(data.join("logs")))?;
+        let clock = Clock::start();
+        let (wall, watch_wall) = watch_wall(clock);
+        let host = Host {
+            control: Control::open(&data.join("control.db"))?,
+            backend,
+            shared: Shared {
+                journal,
+                guests: guests.handle().clone(),
+                openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
+                clock,
+                wall,
+                metrics,
+            },
+            engine,
+        };
+        Ok(Self {
+            main,
+            guests,
+            host,
+            watch_wall: watch_wall.boxed(),
+        })
+    }
+
+    /// Has `life` work with all of it, and closes it behind it.
+    fn live<T>(self, life: impl AsyncFnOnce(Host) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let journal = self.host.shared.journal.clone();
+        let backend = self.host.backend.clone();
+        let lived = self.main.block_on(async {
+            tokio::select! {
+                lived = life(self.host) => lived,
+                () = self.watch_wall => unreachable!("it never ends"),
+            }
+        });
+        self.main.block_on(backend.shutdown());
+        self.main.block_on(journal.shutdown());
+        self.guests.shutdown_background();
+        lived
+    }
 }
 
 impl Host {

@@ -16,6 +16,7 @@ use crate::scene::Scene;
 use crate::wait;
 
 pub mod logs;
+pub mod tasks;
 
 /// Stores in the scene.
 const STORES: usize = 20;

@@ -17,6 +17,7 @@ mod past;
 mod peers;
 mod rations;
 mod tanks;
+mod tasks;
 mod terminal;
 
 use quartermaster_tests::history::{CHAT, LogEvent, question};

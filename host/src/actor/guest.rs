@@ -11,14 +11,14 @@ use crate::journal::Journal;
 use crate::runtime::{KvPage, KvSource, Level, LogSink, ScheduleSource, Tasks};
 use crate::store::KvTotals;
 
-/// One plugin's kv in one store. Reads see the last commit, and between two runs of a plugin lies a commit.
-pub(super) struct JournalKv {
+/// One plugin's kv and tasks in one store. Reads see the last commit, and between two runs of a plugin lies a commit.
+pub(super) struct OfJournal {
     pub(super) journal: Journal,
     pub(super) store: StoreId,
     pub(super) plugin: PluginName,
 }
 
-impl KvSource for JournalKv {
+impl KvSource for OfJournal {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
         async move {
             let value = self.journal.kv_get(&self.store, &self.plugin, key).await;
@@ -70,13 +70,13 @@ impl KvSource for JournalKv {
     }
 }
 
-/// The tasks that one plugin has scheduled in one store.
-pub(super) struct JournalTasks;
-
-impl ScheduleSource for JournalTasks {
+impl ScheduleSource for OfJournal {
     fn tasks(&self) -> BoxFuture<'_, Result<Tasks, String>> {
-        // The journal does not keep tasks yet.
-        async { Ok(Tasks::new()) }.boxed()
+        async move {
+            let tasks = self.journal.scheduled(&self.store, &self.plugin).await;
+            tasks.map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 use tracing::{debug, info, warn};
 
-use crate::actor::guest::{GuestLog, JournalKv, JournalTasks};
+use crate::actor::guest::{GuestLog, OfJournal};
 use crate::actor::handle::{Face, Mailbox, Message, Report};
 use crate::actor::link::Link;
 use crate::actor::{End, Shared, StoreSpec, end_of};
@@ -242,11 +242,11 @@ impl Life {
             .expect("only plugins at hand are run")
             .clone();
         let (store, journal) = (self.spec.id.clone(), self.shared.journal.clone());
-        let kv = JournalKv {
+        let journaled = Arc::new(OfJournal {
             journal,
             store: store.clone(),
             plugin: plugin.clone(),
-        };
+        });
         let stamp = request.stamp.to_string();
         let log = GuestLog {
             store: store.clone(),
@@ -270,8 +270,8 @@ impl Life {
             grants: worker.grants,
             limits,
             weight: worker.weight,
-            kv: Arc::new(kv),
-            schedule: Arc::new(JournalTasks),
+            kv: journaled.clone(),
+            schedule: journaled,
             task_defaults: worker.task_defaults,
             declared: worker.declared,
             log: Arc::new(log),

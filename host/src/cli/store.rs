@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-pub(super) use order::suggest;
+pub(super) use order::{duration, suggest};
 
 use crate::config::{Environment, Location};
 use crate::supervisor::Wish;

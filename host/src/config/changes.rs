@@ -40,6 +40,8 @@ pub struct Changes {
     looking: Option<JoinHandle<Vec<Seen>>>,
     /// A change that is not told yet: since when, and what it looked like last, since when.
     pending: Option<Pending>,
+    /// Whether nothing is ever told.
+    deaf: bool,
 }
 
 #[derive(Debug)]
@@ -61,14 +63,30 @@ impl Changes {
             look_at: None,
             looking: None,
             pending: None,
+            deaf: false,
         };
         changes.watch_all();
         changes
     }
 
+    /// Never tells of anything.
+    pub fn none(source: Source) -> Self {
+        Self {
+            told: Vec::new(),
+            source,
+            watch: Watch::new(RESCAN),
+            also: Vec::new(),
+            stirred: false,
+            look_at: None,
+            looking: None,
+            pending: None,
+            deaf: true,
+        }
+    }
+
     /// These files belong to it too, in place of those that were named before.
     pub fn also(&mut self, files: Vec<PathBuf>) {
-        if self.also != files {
+        if self.also != files && !self.deaf {
             // What was told stays as it is, or a change between the reading and this would be lost: at worst the same is
             // told once more.
             self.also = files;
@@ -85,6 +103,9 @@ impl Changes {
 
     /// Waits until something is different and whoever changes it has finished. Cancel-safe: what is under way is kept.
     pub async fn next(&mut self) {
+        if self.deaf {
+            return std::future::pending().await;
+        }
         loop {
             if self.looking.is_none() {
                 match self.look_at {

@@ -188,6 +188,11 @@ impl Config {
         self.rollouts.get(plugin)
     }
 
+    /// Leaves out the other stores.
+    pub fn keep_stores(&mut self, keep: impl FnMut(&StoreConfig) -> bool) {
+        self.stores.retain(keep);
+    }
+
     /// The stores that can run, sorted by id; no two ids differ only in case.
     pub fn stores(&self) -> &[StoreConfig] {
         &self.stores

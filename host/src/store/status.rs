@@ -53,6 +53,8 @@ pub struct TasksStatus {
     pub paused: usize,
     /// Occurrences that are due and not over.
     pub open: usize,
+    /// Those of them whose plugins can run.
+    pub runnable: usize,
     /// When the next occurrence is due, by the wall clock.
     pub next_due: Option<Timestamp>,
 }
@@ -153,10 +155,14 @@ impl StoreState {
 
     fn tasks_status(&self) -> TasksStatus {
         let rests = |task: &&Task| task.record.paused.is_some();
+        let all = self.subscriptions.iter();
+        let available = all.filter(|it| it.settings.available);
+        let runnable = available.flat_map(|it| self.tasks.busy_of(&it.settings.plugin));
         TasksStatus {
             planned: self.tasks.wanted().count(),
             paused: self.tasks.wanted().filter(rests).count(),
             open: self.tasks.open(),
+            runnable: runnable.map(|(_, task)| task.open.len()).sum(),
             next_due: self.tasks.next_due(),
         }
     }

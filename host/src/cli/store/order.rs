@@ -143,7 +143,7 @@ pub(in crate::cli) async fn suggest(error: Error, store: &StoreId, client: &Clie
     error.suggest(store.as_str(), &known)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?}: expected a duration such as 30s or 5m");
     let (number, factor) = match text.strip_suffix('m').or(text.strip_suffix('s')) {
         Some(number) if text.ends_with('m') => (number, 60),
