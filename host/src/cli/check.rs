@@ -26,8 +26,8 @@ Examples:
   quartermaster check --diff                            what the running server would change
   quartermaster check --diff=/etc/quartermaster         what config/ would change there, without a server
 
-Plugins whose files are in the plugin folder are asked what they need; what a store does not grant them is told. They are \
-compiled in this process, without the limits of a server, so check files that you trust.
+Plugins whose files are in the plugin folder are asked what they need; what a store does not grant them is told, and which tasks \
+cannot be planned. They are compiled in this process, without the limits of a server, so check files that you trust.
 
 With --diff nothing is changed; a line is a store that is new (+), gone (-), changed with the keys (~), or that would go on
 as it was because of a mistake (!).

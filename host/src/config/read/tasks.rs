@@ -177,27 +177,23 @@ fn refuse_two_rhythms(fields: &Fields<'_>, context: &mut Context<'_>) {
     }
 }
 
-/// `every`, and the `phase` that goes with it.
+/// `every`, and the `phase` that goes with it; none if either is wrong.
 fn every(fields: &Fields<'_>, context: &mut Context<'_>) -> Option<Rhythm> {
-    let period = |value: &Value| duration(value, SECOND..=PERIOD_MAX);
-    let phase = |value: &Value| duration(value, 0..=PERIOD_MAX);
-    let period = fields.read("every", context, period);
-    let phase = fields.read("phase", context, phase);
-    if let Some(value) = fields.get("phase") {
-        let wrong = match (fields.get("every"), period, phase) {
-            (None, ..) => Some(Wrong::new("it goes with every, which is not said here")),
-            (_, Some(period), Some(phase)) if phase >= period => Some(Wrong::expected(
-                "a duration shorter than every",
-                found(value),
-            )),
-            (Some(_), ..) => None,
-        };
-        if let Some(wrong) = wrong {
-            context.report(value, &fields.path("phase"), wrong);
-        }
-    }
-    let (period, phase) = (period?, phase.unwrap_or(Duration::ZERO));
-    Some(Rhythm::Every { period, phase })
+    let duration = |value: &Value, least| duration(value, least..=PERIOD_MAX);
+    let period = fields.read("every", context, |value| duration(value, SECOND));
+    let Some(value) = fields.get("phase") else {
+        let phase = Duration::ZERO;
+        return period.map(|period| Rhythm::Every { period, phase });
+    };
+    let phase = fields.read("phase", context, |value| duration(value, 0))?;
+    let wrong = match (fields.get("every"), period) {
+        (None, _) => Wrong::new("it goes with every, which is not said here"),
+        (Some(_), None) => return None,
+        (Some(_), Some(period)) if phase < period => return Some(Rhythm::Every { period, phase }),
+        (Some(_), Some(_)) => Wrong::expected("a duration shorter than every", found(value)),
+    };
+    context.report(value, &fields.path("phase"), wrong);
+    None
 }
 
 fn cron(value: &Value) -> Result<Cron, Wrong> {
