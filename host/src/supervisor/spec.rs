@@ -253,6 +253,7 @@ fn worker(
         draft_bytes_max: bytes(quota.draft_size_per_run),
         kv_entries_max: quota.kv_entries,
         kv_total_bytes_max: quota.kv_size,
+        tasks_max: quota.tasks as usize,
         log_bytes_max: bytes(quota.log_size_per_run),
         ..Limits::default()
     };
