@@ -249,3 +249,142 @@ fn check(text: &str) -> Result<(), CronError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cron(text: &str) -> Cron {
+        text.parse().expect("a pattern")
+    }
+
+    #[test]
+    fn a_pattern_is_its_text_with_single_spaces() {
+        let pattern = cron("  30\t9 *  *\nmon-FRI ");
+        assert_eq!(pattern.to_string(), "30 9 * * mon-FRI");
+        assert_eq!(pattern, cron("30 9 * * mon-FRI"));
+        assert_ne!(pattern, cron("30 9 * * MON-FRI"));
+        assert_eq!(format!("{pattern:?}"), r#"Cron("30 9 * * mon-FRI")"#);
+    }
+
+    #[test]
+    fn equal_texts_share_one_pattern_while_somebody_holds_it() {
+        // A text that no other test uses.
+        const TEXT: &str = "13 17 * * SUN#5";
+        let is_kept = || {
+            let patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+            patterns.contains_key(TEXT)
+        };
+        let (one, other) = (cron(TEXT), cron("13  17 * * SUN#5"));
+        assert!(Arc::ptr_eq(&one.0, &other.0));
+        drop(one);
+        assert!(is_kept());
+        drop(other);
+        assert!(!is_kept());
+        assert_eq!(cron(TEXT).as_str(), TEXT);
+    }
+
+    #[test]
+    fn a_date_that_no_year_has_is_known_as_such() {
+        for never in ["0 0 31 2 *", "0 0 30,31 FEB *", "0 0 31 4,6,9,11 ?"] {
+            let pattern = cron(never);
+            assert!(pattern.is_never(), "{never}");
+            assert_eq!(pattern.next_wall(0), None);
+            assert_eq!(pattern.previous_wall(0), None);
+        }
+        for rare in ["0 0 29 2 *", "0 0 * 2 SUN#5", "0 0 31 2 MON"] {
+            assert!(!cron(rare).is_never(), "{rare}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_refused_with_what_to_write() {
+        const MINUTES: &str =
+            "minute: expected 0 to 59, `*`, a range `0-29`, a step `*/10` or a list `0,30`";
+        for (text, words) in [
+            (
+                " \n ",
+                "a cron pattern is empty: expected five fields such as `30 9 * * MON-FRI`",
+            ),
+            (
+                "0 9 * *",
+                "`0 9 * *` has 4 fields: expected five (minute, hour, day of month, month, day of week) or six (second first), such as `30 9 * * MON-FRI`",
+            ),
+            (
+                "0 0 9 * * * 2026",
+                "`0 0 9 * * * 2026` has 7 fields: expected five",
+            ),
+            (
+                "@reboot",
+                "`@reboot` is unknown: expected one of @hourly, @daily, @weekly, @monthly, @yearly, @annually, or five fields",
+            ),
+            ("@daily 5", "`@daily 5` is unknown"),
+            ("60 * * * *", &format!("{MINUTES}, found `60`")),
+            ("-1 * * * *", &format!("{MINUTES}, found `-1`")),
+            ("? * * * *", &format!("{MINUTES}, found `?`")),
+            ("1,,2 * * * *", &format!("{MINUTES}, found ``")),
+            ("*/0 * * * *", &format!("{MINUTES}, found `*/0`")),
+            (
+                "5/15 * * * *",
+                &format!("{MINUTES}, found `5/15`: write `5-59/15`"),
+            ),
+            ("0 24 * * *", "hour: expected 0 to 23"),
+            (
+                "0 22-2 * * *",
+                "found `22-2`: a range cannot go backwards, write `22-23,0-2`",
+            ),
+            ("60 0 9 * * *", "second: expected 0 to 59"),
+            ("0 9 32 * *", "day of month: expected 1 to 31"),
+            ("0 9 MON * *", "found `MON`"),
+            ("0 9 L-3 * *", "found `L-3`"),
+            (
+                "0 9 L,LW * *",
+                "found `L,LW`: write two tasks for `L` and `LW`",
+            ),
+            (
+                "0 9 * FOO *",
+                "month: expected 1 to 12 or JAN to DEC, `*`, a range `JUN-AUG`, a step `*/3` or a list `1,7`, found `FOO`",
+            ),
+            ("0 9 * 0 *", "found `0`"),
+            (
+                "0 9 * * 8",
+                "day of week: expected 0 to 7 (0 and 7 are Sunday) or SUN to SAT",
+            ),
+            (
+                "0 9 * * MON#6",
+                "found `MON#6`: a month has its 1st to 5th of a day",
+            ),
+            ("0 9 * * MON-FRI#2", "found `MON-FRI#2`"),
+            ("0 9 * * L", "found `L`: write `SATL` or `6L`"),
+            ("0 9 1 * +MON", "found `+MON`"),
+            ("0 9 * * m\u{f6}n", "found `M\u{f6}N`"),
+        ] {
+            let error = text.parse::<Cron>().expect_err(text).to_string();
+            assert!(error.contains(words), "{text:?}: {error}");
+        }
+        let long = vec!["0"; 129].join(",");
+        assert_eq!(
+            format!("{long} * * * *").parse::<Cron>(),
+            Err(CronError::TooLong(265))
+        );
+    }
+
+    #[test]
+    fn whatever_the_grammar_lets_through_croner_reads() {
+        for text in [
+            "0-59/60 * * * *",
+            "*/99 * * * *",
+            "00 09 01 01 00",
+            "0 0 * * SUN-SAT",
+            "0 0 * * FRI-SUN",
+            "0 0 1W,15W,L * *",
+            "0 0 ? * ?",
+            "0 0 * jan-mar,DEC mon#1,friL",
+            "*/5 */5 */5 */5 */5 */5",
+            "@Yearly",
+        ] {
+            let pattern = cron(text);
+            assert!(pattern.next_wall(0).is_some(), "{text}");
+        }
+    }
+}

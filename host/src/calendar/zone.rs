@@ -91,7 +91,7 @@ impl Zone {
     /// The last change of the offset at `at` or before it.
     fn change_up_to(&self, at: i64) -> Option<i64> {
         // jiff looks strictly before an instant.
-        let after = jiff::Timestamp::from_second(at + 1).ok()?;
+        let after = jiff::Timestamp::from_second(at + 1).unwrap_or(jiff::Timestamp::MAX);
         let mut change = second(self.0.preceding(after).next()?);
         // After the last change that a zone lists, jiff (0.2.46) reckons back by the rule for later ones, which may name
         // one before the listed ones: 2011-03-13 for America/St_Johns on 2011-11-01.
@@ -216,4 +216,91 @@ fn nearest(zones: &TimeZoneDatabase, text: &str) -> Option<String> {
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, name)| name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_its_iana_name() {
+        for name in [
+            "UTC",
+            "Etc/UTC",
+            "Europe/Berlin",
+            "US/Eastern",
+            "America/New_York",
+            "EST",
+        ] {
+            let zone: Zone = name.parse().expect(name);
+            assert_eq!(zone.to_string(), name);
+        }
+        let zone = |name: &str| name.parse::<Zone>().expect("a zone");
+        assert_eq!(zone("UTC"), Zone::default());
+        assert_eq!(zone("Europe/Berlin"), zone("Europe/Berlin"));
+        // Two names with the same clocks are two.
+        assert_ne!(zone("US/Eastern"), zone("America/New_York"));
+    }
+
+    #[test]
+    fn a_wrong_zone_is_refused_with_the_one_that_was_meant() {
+        for (text, near) in [
+            ("europe/berlin", "Europe/Berlin"),
+            ("Europe/Berln", "Europe/Berlin"),
+            ("Berlin", "Europe/Berlin"),
+            ("new york", "America/New_York"),
+            ("America/NewYork", "America/New_York"),
+            ("lord_howe", "Australia/Lord_Howe"),
+            ("utc", "UTC"),
+        ] {
+            let error = text.parse::<Zone>().expect_err(text);
+            let words = format!(
+                "there is no time zone `{text}`: did you mean `{near}`? Expected an IANA name in its exact case, such as `Europe/Berlin` or `UTC`"
+            );
+            assert_eq!(error.to_string(), words);
+        }
+        for offset in ["+02:00", "UTC+1", "02:00"] {
+            let error = offset.parse::<Zone>().expect_err(offset).to_string();
+            assert!(error.contains("is an offset and no time zone"), "{error}");
+        }
+        for unknown in ["", "qqqqq", "Etc/Unknown", "\u{0}"] {
+            let error = unknown.parse::<Zone>().expect_err(unknown).to_string();
+            assert!(error.starts_with("there is no time zone"), "{error}");
+        }
+        let long = "q"
+            .repeat(10_000)
+            .parse::<Zone>()
+            .expect_err("no zone")
+            .to_string();
+        assert!(long.len() < 200, "{long}");
+    }
+
+    #[test]
+    fn segments_follow_each_other_without_a_break() {
+        for name in [
+            "Europe/Berlin",
+            "America/St_Johns",
+            "America/Sao_Paulo",
+            "Africa/Casablanca",
+            "UTC",
+        ] {
+            let zone: Zone = name.parse().expect(name);
+            let mut segment = zone.segment(FIRST_SECOND);
+            assert_eq!(segment.start, FIRST_SECOND, "{name}");
+            // Until the year 2100, and then the rest of time at once.
+            while segment.end < 4_102_444_800 {
+                let next = zone.segment(segment.end);
+                assert_eq!(next.start, segment.end, "{name}");
+                assert_eq!(zone.segment(next.end - 1), next, "{name}");
+                segment = next;
+            }
+            assert_eq!(zone.segment(LAST_SECOND).end, LAST_SECOND + 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_are_those_of_the_library() {
+        assert_eq!(jiff::Timestamp::MIN.as_second(), FIRST_SECOND);
+        assert_eq!(jiff::Timestamp::MAX.as_second(), LAST_SECOND);
+    }
 }

@@ -222,7 +222,7 @@ fn made_up(jumps: &[(i64, i64)]) -> Zone {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn due_times_around_a_change_of_the_clocks_are_those_of_the_model(
@@ -299,9 +299,9 @@ proptest! {
     fn bounds_only_take_away(
         (timetable, _) in timetables(),
         seed in seconds(),
-        (from, length) in (0..40 * DAY, 0..40 * DAY),
+        (from, length) in (0..4 * DAY, 0..4 * DAY),
     ) {
-        let (after, before) = (stamp(seed), stamp(seed + 60 * DAY));
+        let (after, before) = (stamp(seed), stamp(seed + 6 * DAY));
         let (from, until) = (stamp(seed + from), stamp(seed + from + length));
         let bounded = Timetable { from: Some(from), until: Some(until), ..timetable.clone() };
         let mut expected: Vec<Timestamp> = Vec::new();
