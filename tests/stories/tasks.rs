@@ -147,13 +147,14 @@ fn processor_seconds(host: &Host) -> Result<f64> {
 
 #[tokio::test]
 async fn tasks_that_fail_outlast_their_time_or_lack_their_plugin_hold_up_no_other() -> Result<()> {
-    let mut host = with_tasks(
-        "good = { every = \"1s\" }, failing = { every = \"1s\", payload = \"fail\", attempts = 2 }, \
+    let mut host = with_tasks("")?;
+    let tasks = "tasks = { good = { every = \"1s\" }, \
+         failing = { every = \"1s\", payload = \"fail\", attempts = 2 }, \
          refused = { every = \"1s\", payload = \"reject\" }, \
-         slow = { every = \"1s\", payload = \"sleepy\", overlap = \"skip\" }",
-    )?;
-    let missing = "plugins.absent = { tasks = { lost = { every = \"1s\", catch_up = \"1s\" } } }\n";
-    host.store("shop", missing)?;
+         slow = { every = \"1s\", payload = \"sleepy\", overlap = \"skip\" } }";
+    let plugin = granted_with("clockwork", tasks);
+    let absent = "plugins.absent = { tasks = { lost = { every = \"1s\", catch_up = \"1s\" } } }";
+    host.store("shop", &format!("{plugin}\n{absent}\n"))?;
     host.start().await?;
     host.live("shop").await?;
     ticked(&host, "good", 8).await?;
