@@ -1,10 +1,12 @@
 //! Tasks between guests and the host: what a guest says of one is checked and becomes a wish, and a plan is told to it in the
 //! same words.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::calendar::{Fold, Gap, Rhythm, Timetable};
+use crate::calendar::{Fold, Gap, Rhythm, Timetable, Zone};
 use crate::runtime::bindings::{
     RawFold, RawGap, RawInterval, RawKind, RawMissed, RawOccurrence, RawOverlap, RawRhythm, RawTask,
 };
@@ -30,7 +32,7 @@ pub(super) fn wish(raw: RawTask) -> Result<(Arc<str>, TaskWish), String> {
     check_id(&raw.id)?;
     let wish = TaskWish {
         rhythm: Some(rhythm(&raw.rhythm)?),
-        zone: raw.time_zone.as_deref().map(parse).transpose()?,
+        zone: raw.time_zone.as_deref().map(zone).transpose()?,
         gap: raw.gap.map(gap),
         fold: raw.fold.map(fold),
         from: raw.starts_ms.map(time).transpose()?,
@@ -143,7 +145,7 @@ pub(super) fn raw_occurrence(occurrence: &Occurrence) -> RawOccurrence {
 
 fn rhythm(raw: &RawRhythm) -> Result<Rhythm, String> {
     Ok(match raw {
-        RawRhythm::Cron(pattern) => Rhythm::Cron(parse(pattern)?),
+        RawRhythm::Cron(pattern) => Rhythm::Cron(parse("cron", pattern)?),
         RawRhythm::Every(RawInterval {
             period_ms,
             phase_ms,
@@ -155,9 +157,14 @@ fn rhythm(raw: &RawRhythm) -> Result<Rhythm, String> {
     })
 }
 
-/// A cron pattern or a time zone.
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
+fn zone(name: &str) -> Result<Zone, String> {
+    parse("time-zone", name)
+}
+
+/// Reads what the field `field` says.
+fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error: T::Err| format!("{field}: {error}"))
 }
 
 fn gap(raw: RawGap) -> Gap {

@@ -9,6 +9,7 @@ mod hostile;
 mod loading;
 mod refusals;
 mod side_by_side;
+mod tasks;
 mod virtual_wasi;
 
 use std::collections::BTreeMap;
@@ -34,9 +35,11 @@ use crate::time::Timestamp;
 static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(EngineSettings::default()).expect("an engine"));
 
-/// A guest's places in `guest.wat`; then packages besides ours, and what the guest's world has of them.
+/// A guest's places in `guest.wat`; then packages besides ours, and what the guest's world has besides the world of our
+/// contract that it is made for.
 #[derive(Clone, Copy)]
 struct Guest<'a> {
+    contract: &'a str,
     imports: &'a str,
     items: &'a str,
     describe: &'a str,
@@ -47,6 +50,7 @@ struct Guest<'a> {
 
 /// Returns ok and does nothing.
 const IDLE: Guest = Guest {
+    contract: "plugin",
     imports: "",
     items: "",
     describe: "(i32.const 2048)",
@@ -54,6 +58,9 @@ const IDLE: Guest = Guest {
     wit: "",
     world: "",
 };
+
+/// How `guest.wat` exports its handler of events.
+const ON_EVENT: &str = "(export \"quartermaster:plugin/on-event@0.1.0#on-event\")";
 
 /// Never returns.
 const LOOP: &str = "(loop $l (br $l)) (unreachable)";
@@ -68,13 +75,18 @@ impl Guest<'_> {
             .replace("{items}", self.items)
             .replace("{describe}", self.describe)
             .replace("{on_event}", self.on_event);
+        let text = match self.contract {
+            // That world has no such export.
+            "task-plugin" => text.replace(ON_EVENT, ""),
+            _ => text,
+        };
         let mut module = wat::parse_str(text).expect("valid text");
         let mut resolve = Resolve::default();
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         resolve.push_path(wit).expect("our own contract");
         let world = format!(
-            "package test:guest;\n{}\nworld guest {{ include quartermaster:plugin/plugin@0.1.0;\n{} }}",
-            self.wit, self.world
+            "package test:guest;\n{}\nworld guest {{ include quartermaster:plugin/{}@0.1.0;\n{} }}",
+            self.wit, self.contract, self.world
         );
         let package = resolve.push_str("guest.wit", &world).expect("valid WIT");
         let world = resolve

@@ -302,6 +302,7 @@ async fn an_inspection_says_what_a_component_is_and_needs() {
             .as_str(),
         "1.2.3"
     );
+    assert_eq!(good.handlers, ["on-event"]);
     assert!(good.compile_time.is_some());
     let exports_it = |name: &str| good.exports.iter().any(|export| export.contains(name));
     assert!(exports_it("quartermaster:plugin/on-event@0.1.0"));
