@@ -75,8 +75,13 @@ impl StoreState {
             .refill
             .as_ref()
             .is_some_and(|refill| refill.request == request && !refill.held);
+        // News on the same pull is no sign of its pages, if it lies beyond what they are to bring.
+        let reaches = |event: &Event| event.parent <= head_before;
+        let goes_on = events.first().is_none_or(reaches);
         if let Some(check) = open.check.as_mut().filter(|check| check.request == request) {
-            check.deadline = now + patience;
+            if goes_on {
+                check.deadline = now + patience;
+            }
             check.shown |= events.iter().any(|event| event.seq == check.head);
         }
         for event in events {

@@ -616,3 +616,25 @@ fn a_refill_that_is_held_back_lets_no_news_into_a_full_window() {
     let status = told.state.status();
     assert_eq!((told.state.held().0, status.head.get()), (2, 20));
 }
+
+#[test]
+fn a_pull_that_the_backend_forgot_is_noticed_although_others_keep_writing() {
+    let mut told = Told::new(settings(History::Ignore), snapshot(4));
+    told.tell(Input::Connected {
+        generation: GENERATION,
+    });
+    // One page came; of the rest there are only broadcasts, which know no pages.
+    told.pulled(0, vec![said(4), said(5)]);
+    told.effects();
+    let patience = Timing::default().pull_timeout;
+    for seq in 10..20 {
+        told.later(patience / 4);
+        told.pulled(0, vec![said(seq)]);
+    }
+    assert!(
+        told.effects()
+            .iter()
+            .any(|it| matches!(it, Effect::Disconnect { .. })),
+        "nothing follows event 5 on this socket"
+    );
+}
