@@ -1,5 +1,6 @@
 //! The machine's rules told one by one: inputs in, effects out. The simulation (`sim`) tries them all against each other.
 
+mod clockwork;
 mod living;
 mod tasks;
 
