@@ -19,8 +19,8 @@ use crate::store::subscription::{Phase, Start, Subscription};
 use crate::store::tasks::Tasks;
 use crate::store::window::Window;
 use crate::store::{
-    BreakerRecord, Effect, Input, Landed, RationRecord, Settings, Snapshot, SubscriptionRecord,
-    SubscriptionSettings,
+    BreakerRecord, Effect, ExecutionRecord, ExecutionState, Input, Landed, RationRecord, Settings,
+    Snapshot, SubscriptionRecord, SubscriptionSettings,
 };
 use crate::time::Timestamp;
 
@@ -106,6 +106,8 @@ impl StoreState {
         let kept = Kept::new(records, rations, breakers);
         let ration = Ration::new(settings.ration, kept.ration(None), now);
         let (subscriptions, removed) = subscriptions_of(&settings, kept, sabotage, now);
+        let forgotten = sabotage == Some(Sabotage::OpenForgottenAtStart);
+        let executions = if forgotten { Vec::new() } else { executions };
         let tasks = Tasks::new(
             tasks,
             executions,
@@ -187,6 +189,9 @@ impl StoreState {
 
     /// The wall clock shows another time.
     fn on_clock_set(&mut self, ahead: i64, now: Timestamp) {
+        if self.breaks(Sabotage::ClockBackRepeats) {
+            self.tasks.repeat(ahead, now);
+        }
         if self.tasks.set_ahead(ahead, now) {
             self.staging
                 .write_by(now + self.settings.timing.flush_delay);
@@ -356,6 +361,12 @@ impl StoreState {
             self.staging.next.outbox.append(&mut commit.outbox);
             self.staging.write_by(now);
         }
+        let ends = |it: &ExecutionRecord| it.state == ExecutionState::Done;
+        let has_end = commit.executions.iter().any(ends);
+        if self.breaks(Sabotage::DoneAndOutboxApart) && has_end {
+            self.staging.next.outbox.append(&mut commit.outbox);
+            self.staging.write_by(now);
+        }
         self.write_rations(&mut commit, now);
         self.effects.push_back(Effect::Commit(Box::new(commit)));
     }
@@ -365,17 +376,35 @@ impl StoreState {
         self.subscriptions.iter().filter(running).count()
     }
 
-    /// Events held: in the window, in the stash, and triggers remembered as landed.
+    /// What is held that others may make more of.
     #[cfg(test)]
-    pub(crate) fn held(&self) -> (usize, usize, usize) {
-        let landed = self.subscriptions.iter().map(|it| it.landed.len()).sum();
-        (self.window.len(), self.scan.stashed(), landed)
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            window: self.window.len(),
+            stash: self.scan.stashed(),
+            landed: self.subscriptions.iter().map(|it| it.landed.len()).sum(),
+            landed_occurrences: self.tasks.landed(),
+        }
     }
 
     /// Whether this rule is broken. Always false outside tests.
     pub(super) fn breaks(&self, sabotage: Sabotage) -> bool {
         cfg!(test) && self.sabotage == Some(sabotage)
     }
+}
+
+/// What a machine holds that others may make more of.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// Events whose bodies are kept.
+    pub(crate) window: usize,
+    /// Events that wait for their parent.
+    pub(crate) stash: usize,
+    /// Triggers whose effects were seen in the log.
+    pub(crate) landed: usize,
+    /// Runs of tasks whose effects were seen in the log.
+    pub(crate) landed_occurrences: usize,
 }
 
 /// What the journal has about subscriptions.

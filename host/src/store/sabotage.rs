@@ -110,12 +110,18 @@ pub(crate) enum Sabotage {
     LandedOccurrenceInMemory,
     /// A task that is new is due at times before it was added.
     TaskStartsInPast,
+    /// That an occurrence is done and what it has to say are two commits.
+    DoneAndOutboxApart,
+    /// A start forgets what was due and is not over.
+    OpenForgottenAtStart,
+    /// When the wall clock goes back, everything behind it comes again.
+    ClockBackRepeats,
 }
 
 #[cfg(test)]
 impl Sabotage {
     /// Every fault, in order.
-    pub(crate) const ALL: [Sabotage; Sabotage::LostRunsUncharged as usize + 1] = [
+    pub(crate) const ALL: [Sabotage; Sabotage::ClockBackRepeats as usize + 1] = [
         Sabotage::ParentFromServerAhead,
         Sabotage::ParentHopedFor,
         Sabotage::StampsNotScanned,
@@ -165,5 +171,11 @@ impl Sabotage {
         Sabotage::RestartKeepsReserved,
         Sabotage::TankFullAtStart,
         Sabotage::LostRunsUncharged,
+        Sabotage::OccurrenceMarkedDone,
+        Sabotage::LandedOccurrenceInMemory,
+        Sabotage::TaskStartsInPast,
+        Sabotage::DoneAndOutboxApart,
+        Sabotage::OpenForgottenAtStart,
+        Sabotage::ClockBackRepeats,
     ];
 }

@@ -7,13 +7,18 @@
 //! lives it again, step by step. `QM_SIM_WORLDS=100000` visits more worlds of each profile.
 
 mod allowance;
+mod audit;
 mod backend;
 mod change;
 mod chronicle;
+mod clockwork;
+mod diary;
 mod guest;
 mod host;
+mod hours;
 mod journal;
 mod network;
+mod operator;
 mod oracle;
 mod plan;
 mod profile;
@@ -21,6 +26,7 @@ mod rare;
 mod sabotages;
 mod steps;
 mod tally;
+mod timed;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -177,6 +183,21 @@ fn rations() {
 #[test]
 fn circles() {
     visit("circles", Frugal::No, WORLDS);
+}
+
+#[test]
+fn tasks() {
+    visit("tasks", Frugal::No, WORLDS);
+}
+
+#[test]
+fn tasks_two_hosts() {
+    visit("tasks_two_hosts", Frugal::No, WORLDS);
+}
+
+#[test]
+fn clock_jumps() {
+    visit("clock_jumps", Frugal::No, WORLDS);
 }
 
 #[test]

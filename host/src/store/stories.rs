@@ -595,7 +595,7 @@ fn a_refill_that_is_held_back_lets_no_news_into_a_full_window() {
     let run = told.runs().remove(0);
     told.pulled(1, vec![said(7)]);
     assert_eq!(
-        told.state.held().0,
+        told.state.held().window,
         2,
         "the window is full, and the scan goes on"
     );
@@ -615,7 +615,7 @@ fn a_refill_that_is_held_back_lets_no_news_into_a_full_window() {
         told.pulled(refill, vec![said(seq)]);
     }
     let status = told.state.status();
-    assert_eq!((told.state.held().0, status.head.get()), (2, 20));
+    assert_eq!((told.state.held().window, status.head.get()), (2, 20));
 }
 
 #[test]

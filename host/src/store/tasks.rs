@@ -402,6 +402,19 @@ impl Tasks {
         !self.dirty.is_empty()
     }
 
+    /// Lets everything behind the wall clock come again: a fault that only a test plants.
+    pub(super) fn repeat(&mut self, ahead: i64, now: Timestamp) {
+        self.ahead = ahead;
+        let wall = self.wall(now);
+        let keys: Vec<TaskKey> = self.tasks.keys().cloned().collect();
+        for key in keys {
+            self.change(&key, |task| {
+                task.record.passed = task.record.passed.min(wall);
+                task.find_next();
+            });
+        }
+    }
+
     /// What the journal does not know yet.
     pub(super) fn take_dirty(&mut self) -> (Vec<TaskRecord>, Vec<ExecutionRecord>) {
         let (mut records, mut executions) = (Vec::new(), Vec::new());

@@ -41,6 +41,11 @@ impl World {
             }
             Change::Rations => self.hosts[host].meagre ^= true,
             Change::Catalog => self.toggle(host, Standing::Missing),
+            Change::Timetables => {
+                self.hosts[host].retimed ^= true;
+                let journal = self.hosts[host].journal;
+                self.chronicle.diary.on_changed(journal, |_| true);
+            }
             Change::Grants => self.toggle(host, Standing::Barred),
         }
         self.tell_settings(host);
@@ -49,6 +54,7 @@ impl World {
     fn tell_settings(&mut self, host: usize) {
         let settings = Box::new(self.hosts[host].settings(&self.plan));
         self.note(|| format!("host {host} is told {settings:?}"));
+        self.hosts[host].note_tasks(&self.plan, &self.journals, &mut self.chronicle, self.now);
         self.hosts[host].handle(Input::Reconfigure { settings }, self.now);
     }
 

@@ -8,6 +8,7 @@ use crate::event::{NumberedDraft, SeqNum};
 use crate::id::{BackendId, PluginName};
 use crate::stamp::{DraftStamp, RunId};
 use crate::store::sim::allowance::Allowance;
+use crate::store::sim::diary::{self, Diary};
 use crate::store::sim::host::Standing;
 use crate::store::sim::journal::Content;
 use crate::store::sim::oracle::{Rule, Violation};
@@ -47,6 +48,8 @@ pub(super) struct Chronicle {
     allowances: BTreeMap<usize, Allowance>,
     /// Dead letters that an operator gave up.
     pub(super) discarded: BTreeSet<(usize, RunId)>,
+    /// What happened to tasks.
+    pub(super) diary: Diary,
 }
 
 impl Chronicle {
@@ -62,7 +65,9 @@ impl Chronicle {
             let place = (journal, plugin.clone());
             match standing {
                 Standing::Serving | Standing::Missing | Standing::Barred => {
-                    if !content.subscriptions.contains_key(plugin) {
+                    if content.subscriptions.contains_key(plugin) {
+                        self.configured_at.remove(&place);
+                    } else {
                         self.configured_at.entry(place).or_insert(head);
                     }
                 }
@@ -88,6 +93,7 @@ impl Chronicle {
         let of_first = self.discarded.iter().filter(|(journal, _)| *journal == 0);
         let discarded: Vec<_> = of_first.map(|(_, run)| (1, run.clone())).collect();
         self.discarded.extend(discarded);
+        self.diary.on_copy();
     }
 
     /// A journal was archived.
@@ -96,6 +102,7 @@ impl Chronicle {
         self.configured_at.retain(|(at, _), _| *at != journal);
         self.starts.retain(|(at, _), _| *at != journal);
         self.discarded.retain(|(at, _)| *at != journal);
+        self.diary.on_start_over(journal);
     }
 
     /// The log was wiped: heads of the old one say nothing about the new one.
@@ -115,9 +122,17 @@ impl Chronicle {
         journal: usize,
         request: &RunRequest,
         content: &Content,
-        attempts_max: u32,
+        plan: &Plan,
     ) -> Result<(), Violation> {
         let run = &request.stamp.run;
+        let usual = plan.timing.run.attempts_max;
+        let attempts_max = match diary::occurrence_of(run) {
+            None => usual,
+            Some((key, _)) => {
+                let guest = plan.guest(&run.plugin)?;
+                self.diary.attempts_max(guest, &key, usual)
+            }
+        };
         if content.dead_letters.contains_key(run) || self.commits_lost || self.restored {
             return Ok(());
         }
@@ -240,7 +255,8 @@ impl Chronicle {
                 self.promised.insert((log.clone(), entry.stamp.run.clone()));
             }
         }
-        Ok(())
+        let excused = self.commits_lost || self.restored;
+        self.diary.on_commit(journal, before, commit, plan, excused)
     }
 
     fn check_start(

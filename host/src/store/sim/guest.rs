@@ -7,8 +7,13 @@ use std::sync::Arc;
 use crate::event::{Draft, Event, SeqNum};
 use crate::id::PluginName;
 use crate::stamp::DraftStamp;
+use crate::store::sim::clockwork;
 use crate::store::sim::host::Standing;
-use crate::store::{Declared, History, KvWrite, Mode, RationSettings, SubscriptionSettings};
+use crate::store::{
+    Cause, Declared, History, KvWrite, Mode, RationSettings, ScheduleWrite, SubscriptionSettings,
+    TaskKey,
+};
+use crate::time::Timestamp;
 
 /// One plugin's kv in one store.
 pub(super) type Kv = BTreeMap<Arc<str>, Arc<[u8]>>;
@@ -24,6 +29,19 @@ pub(super) struct Guest {
     pub(super) history: History,
     answer: &'static str,
     pub(super) drafts: usize,
+    /// What it describes as its tasks.
+    pub(super) tasks: Declared,
+    /// Whether its runs schedule others.
+    pub(super) plans: bool,
+    /// Whether the app is told of its executions.
+    pub(super) traced: bool,
+}
+
+/// What a successful attempt asks for.
+pub(super) struct Answer {
+    pub(super) drafts: Vec<Draft>,
+    pub(super) kv: Vec<KvWrite>,
+    pub(super) schedule: Vec<ScheduleWrite>,
 }
 
 /// How often each kind of trigger goes wrong, in permille of all triggers.
@@ -68,6 +86,9 @@ impl Guest {
             history: History::Ignore,
             answer,
             drafts,
+            tasks: Declared::new(),
+            plans: false,
+            traced: false,
         }
     }
 
@@ -115,26 +136,70 @@ impl Guest {
         Self::new("big", &["asked"], "told", drafts)
     }
 
+    /// Wants nothing, and works by the clock alone.
+    pub(super) fn clerk() -> Self {
+        Self::new("clerk", &[], "filed", 2)
+    }
+
     pub(super) fn with_history(self, history: History) -> Self {
         Self { history, ..self }
     }
 
+    /// The guest with so many tasks of its own in the world of `seed`.
+    pub(super) fn with_tasks(self, seed: u64, count: usize) -> Self {
+        let tasks = clockwork::declared(self.plugin.as_str(), seed, count);
+        Self { tasks, ..self }
+    }
+
+    /// The guest with runs that schedule tasks.
+    pub(super) fn planning(self) -> Self {
+        Self {
+            plans: true,
+            ..self
+        }
+    }
+
+    /// The guest with an app that is told of its executions.
+    pub(super) fn traced(self) -> Self {
+        Self {
+            traced: true,
+            ..self
+        }
+    }
+
+    /// Whether a task may have events in the log: its own, or those that tell of it.
+    pub(super) fn speaks(&self) -> bool {
+        self.drafts > 0 || self.traced
+    }
+
     /// The guest as the machine is told of it.
-    pub(super) fn settings(&self, standing: Standing, wide: bool) -> SubscriptionSettings {
+    pub(super) fn settings(
+        &self,
+        standing: Standing,
+        wide: bool,
+        retimed: bool,
+    ) -> SubscriptionSettings {
+        let described = matches!(standing, Standing::Serving | Standing::Barred);
+        let tasks = match (described, retimed) {
+            // Nobody knows what it would describe.
+            (false, _) => Declared::new(),
+            (true, false) => self.tasks.clone(),
+            (true, true) => clockwork::redeclared(&self.tasks),
+        };
         let pattern = |text: &&str| text.parse().expect("model patterns are well formed");
         let also = if wide { self.also } else { &[] };
         SubscriptionSettings {
             plugin: self.plugin.clone(),
             available: standing == Standing::Serving,
-            described: matches!(standing, Standing::Serving | Standing::Barred),
+            described,
             patterns: self.wants.iter().chain(also).map(pattern).collect(),
             own_events: self.own_events,
             history: self.history,
             build: None,
             fuel_per_run: FUEL_PER_RUN,
             ration: RationSettings::default(),
-            tasks: Declared::new(),
-            trace: None,
+            tasks,
+            trace: self.traced.then(clockwork::trace_names),
         }
     }
 
@@ -156,29 +221,54 @@ impl Guest {
         named && (self.own_events || author.as_ref() != Some(&self.plugin))
     }
 
-    /// What a successful attempt asks for. In kv it counts how often it saw each event, and how often it reacted; the
-    /// latter stands in its drafts too.
-    pub(super) fn answer(&self, event: &Event, mode: Mode, kv: &Kv) -> (Vec<Draft>, Vec<KvWrite>) {
-        let seen = seen_key(event.seq);
-        let seen_write = KvWrite {
+    /// What a successful attempt asks for. In kv it counts how often it saw each event and each due time, and how often it
+    /// reacted; the latter stands in its drafts too. What it has scheduled stands in kv as well.
+    pub(super) fn answer(&self, cause: &Cause, mode: Mode, kv: &Kv) -> Answer {
+        let seen = match cause {
+            Cause::Event(event) => seen_key(event.seq),
+            Cause::Occurrence(occurrence) => ran_key(&occurrence.task, occurrence.due),
+        };
+        let mut writes = vec![KvWrite {
             value: Some(number(read(kv, &seen) + 1)),
             key: seen,
+        }];
+        let schedule = if self.plans {
+            clockwork::wishes(cause)
+        } else {
+            Vec::new()
         };
+        writes.extend(schedule.iter().map(|wish| {
+            KvWrite {
+                key: plan_key(&wish.task),
+                value: wish
+                    .plan
+                    .as_ref()
+                    .map(|plan| format!("{plan:?}").into_bytes().into()),
+            }
+        }));
         if mode == Mode::Projecting {
-            return (Vec::new(), vec![seen_write]);
+            return Answer {
+                drafts: Vec::new(),
+                kv: writes,
+                schedule,
+            };
         }
         let reacted = read(kv, REACTED) + 1;
-        let reacted_write = KvWrite {
+        writes.push(KvWrite {
             key: REACTED.into(),
             value: Some(number(reacted)),
-        };
-        (self.drafts(event, reacted), vec![seen_write, reacted_write])
+        });
+        Answer {
+            drafts: self.drafts(&subject(cause), reacted),
+            kv: writes,
+            schedule,
+        }
     }
 
-    /// The drafts that answer `event`. They say which event they answer, as nothing but that event can say it: its
-    /// place would do in this log but not in another.
-    pub(super) fn drafts(&self, event: &Event, reacted: u64) -> Vec<Draft> {
-        let of = fingerprint(&event.args);
+    /// The drafts that answer what has this subject. They say which that is, as nothing but it can say it: the place of an
+    /// event would do in this log but not in another.
+    pub(super) fn drafts(&self, subject: &str, reacted: u64) -> Vec<Draft> {
+        let of = fingerprint(subject);
         let args = |index| format!("\"{of:016x} {index} {reacted}\"").into();
         let draft = |index| Draft {
             name: self.answer.into(),
@@ -187,11 +277,11 @@ impl Guest {
         (0..self.drafts).map(draft).collect()
     }
 
-    /// What `event` does to this guest in the world of `seed`.
-    pub(super) fn mood(&self, moods: &Moods, seed: u64, event: &Event) -> Mood {
+    /// What a trigger of this subject does to this guest in the world of `seed`.
+    pub(super) fn mood(&self, moods: &Moods, seed: u64, subject: &str) -> Mood {
         let roll = mix(
             mix(seed, fingerprint(self.plugin.as_str())),
-            fingerprint(&event.args),
+            fingerprint(subject),
         );
         let mut rest = roll % 1000;
         let failures = if roll & 0x10000 == 0 { 1 } else { 2 };
@@ -222,6 +312,37 @@ pub(super) fn seen_key(seq: SeqNum) -> Arc<str> {
     format!("seen/{seq}").into()
 }
 
+/// The kv key that counts successful runs of a task that was due then.
+pub(super) fn ran_key(task: &str, due: Timestamp) -> Arc<str> {
+    format!("{RAN}{task}@{}", due.as_millis()).into()
+}
+
+/// What every key of `ran_key` begins with.
+pub(super) const RAN: &str = "ran/";
+
+/// The kv key of what the guest has scheduled as a task.
+pub(super) fn plan_key(task: &str) -> Arc<str> {
+    format!("plan/{task}").into()
+}
+
+/// The task and the due time that a kv key counts, if it counts one.
+pub(super) fn ran(plugin: &PluginName, key: &str) -> Option<(TaskKey, Timestamp)> {
+    let (task, due) = key.strip_prefix(RAN)?.rsplit_once('@')?;
+    let key = TaskKey {
+        plugin: plugin.clone(),
+        task: task.into(),
+    };
+    Some((key, Timestamp::from_millis(due.parse().ok()?)))
+}
+
+/// What a trigger is about, as nothing else is.
+pub(super) fn subject(cause: &Cause) -> String {
+    match cause {
+        Cause::Event(event) => event.args.to_string(),
+        Cause::Occurrence(occurrence) => clockwork::subject(occurrence),
+    }
+}
+
 /// A number in kv; 0 if it is not there.
 pub(super) fn read(kv: &Kv, key: &str) -> u64 {
     let value = kv
@@ -235,13 +356,13 @@ fn number(value: u64) -> Arc<[u8]> {
 }
 
 /// FNV-1a: the same on every machine and in every version.
-fn fingerprint(text: &str) -> u64 {
+pub(super) fn fingerprint(text: &str) -> u64 {
     let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// One round of splitmix64 over two numbers.
-fn mix(a: u64, b: u64) -> u64 {
+pub(super) fn mix(a: u64, b: u64) -> u64 {
     let mut z = a
         .wrapping_add(b.rotate_left(32))
         .wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::SeqNum;
 use crate::id::PluginName;
-use crate::store::machine::StoreState;
+use crate::store::machine::{Held, StoreState};
 use crate::store::sabotage::Sabotage;
 use crate::store::sim::backend::{Backend, Push};
 use crate::store::sim::chronicle::Chronicle;
@@ -16,7 +16,7 @@ use crate::store::sim::network::{Network, Owner, Request};
 use crate::store::sim::oracle::Violation;
 use crate::store::sim::plan::{Frugal, Plan};
 use crate::store::{
-    Commit, Effect, Input, RationSettings, Retry, RunRequest, Settings, Status, Timing,
+    Commit, Effect, Input, RationSettings, Retry, RunRequest, Settings, Status, TaskKey, Timing,
 };
 use crate::time::Timestamp;
 
@@ -38,6 +38,10 @@ pub(super) struct Host {
     pub(super) cramped: bool,
     /// Whether tanks are half as large as planned.
     pub(super) meagre: bool,
+    /// Whether its guests' tasks come at other times than planned.
+    pub(super) retimed: bool,
+    /// Milliseconds by which its wall clock is ahead of the true time.
+    pub(super) ahead: i64,
     boots: u64,
     life: Option<Life>,
 }
@@ -110,6 +114,8 @@ impl Host {
             wide: false,
             cramped: false,
             meagre: false,
+            retimed: false,
+            ahead: plan.clocks[index],
             boots: 0,
             life: None,
         }
@@ -135,10 +141,17 @@ impl Host {
         let head = with.backend.log().head;
         with.chronicle
             .on_boot(self.journal, &self.configured, content, head);
+        self.note_tasks(with.plan, with.journals, with.chronicle, with.now);
+        let content = &with.journals[self.journal].content;
         let settings = self.settings(with.plan);
         let sabotage = with.plan.sabotage;
-        let machine =
-            StoreState::sabotaged(settings, content.snapshot(), seed, (with.now, 0), sabotage);
+        let machine = StoreState::sabotaged(
+            settings,
+            content.snapshot(),
+            seed,
+            (with.now, self.ahead),
+            sabotage,
+        );
         let life = Life {
             machine,
             effects: VecDeque::new(),
@@ -149,6 +162,36 @@ impl Host {
         self.life.insert(life).collect(with.now);
     }
 
+    /// Notes which tasks its guests have, and from when on by its clock.
+    pub(super) fn note_tasks(
+        &self,
+        plan: &Plan,
+        journals: &[Journal],
+        chronicle: &mut Chronicle,
+        now: Timestamp,
+    ) {
+        let wall = self.wall(now);
+        let wanted = self.wanted(plan).into_iter();
+        let content = &journals[self.journal].content;
+        chronicle.diary.on_wall(self.journal, wall);
+        chronicle
+            .diary
+            .on_declared(self.journal, wanted, content, wall);
+    }
+
+    /// The tasks that its settings declare.
+    pub(super) fn wanted(&self, plan: &Plan) -> Vec<TaskKey> {
+        let subscriptions = self.settings(plan).subscriptions.into_iter();
+        let wanted = subscriptions.flat_map(|it| {
+            let plugin = it.plugin;
+            it.tasks.into_keys().map(move |task| TaskKey {
+                plugin: plugin.clone(),
+                task,
+            })
+        });
+        wanted.collect()
+    }
+
     /// What its machine is told.
     pub(super) fn settings(&self, plan: &Plan) -> Settings {
         let configured =
@@ -157,7 +200,7 @@ impl Host {
                 .filter_map(|guest| match self.configured[&guest.plugin] {
                     Standing::Removed => None,
                     standing @ (Standing::Serving | Standing::Missing | Standing::Barred) => {
-                        Some(guest.settings(standing, self.wide))
+                        Some(guest.settings(standing, self.wide, self.retimed))
                     }
                 });
         let mut limits = plan.limits.clone();
@@ -240,9 +283,14 @@ impl Host {
         self.life.as_ref().map(|life| life.machine.status())
     }
 
-    /// Bodies, stashed events and landed triggers that the machine holds.
-    pub(super) fn held(&self) -> Option<(usize, usize, usize)> {
+    /// Bodies, stashed events, landed triggers and landed runs of tasks that the machine holds.
+    pub(super) fn held(&self) -> Option<Held> {
         self.life.as_ref().map(|life| life.machine.held())
+    }
+
+    /// What its wall clock shows.
+    pub(super) fn wall(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_millis(now.as_millis().saturating_add_signed(self.ahead))
     }
 
     pub(super) fn next_effect(&self) -> Option<&Effect> {
@@ -339,9 +387,11 @@ impl Host {
                 let content = &journal.content;
                 // Whoever has lost the lease may try in vain what it likes.
                 if journal.is_held(self.lease) {
-                    let attempts_max = with.plan.timing.run.attempts_max;
                     with.chronicle
-                        .on_run(self.journal, &request, content, attempts_max)?;
+                        .on_run(self.journal, &request, content, with.plan)?;
+                    with.chronicle
+                        .diary
+                        .on_run(self.journal, &request, content, with.plan)?;
                 }
                 let kv = content
                     .kv
@@ -408,13 +458,14 @@ impl Host {
         });
         let subscriptions: Vec<_> = subscriptions.collect();
         format!(
-            "host {} {:?} head {} outbox {} parked {} dead {} runs {}: {}",
+            "host {} {:?} head {} outbox {} parked {} dead {} open {} runs {}: {}",
             self.index,
             status.session,
             status.head,
             status.outbox,
             status.parked_pushes,
             status.dead_letters,
+            status.tasks.open,
             status.runs,
             subscriptions.join(", "),
         )

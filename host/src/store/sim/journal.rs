@@ -2,15 +2,16 @@
 //! takes back the last commits that were not synced; an operator may restore a backup; a lease decides whose commits
 //! are taken when it is shared.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
 use crate::stamp::RunId;
 use crate::store::sim::guest::Kv;
 use crate::store::{
-    BreakerRecord, Commit, DeadLetter, Landed, OutboxEntry, RationRecord, Snapshot,
-    SubscriptionRecord,
+    BreakerRecord, Commit, DeadLetter, ExecutionRecord, Landed, OutboxEntry, RationRecord,
+    Snapshot, SubscriptionRecord, TaskKey, TaskRecord,
 };
 use crate::time::Timestamp;
 
@@ -29,6 +30,9 @@ pub(super) struct Content {
     pub(super) dead_letters: BTreeMap<RunId, DeadLetter>,
     rations: BTreeMap<Option<PluginName>, RationRecord>,
     breakers: BTreeMap<PluginName, BreakerRecord>,
+    pub(super) tasks: BTreeMap<TaskKey, Arc<TaskRecord>>,
+    pub(super) executions: BTreeMap<(TaskKey, Timestamp), Arc<ExecutionRecord>>,
+    pub(super) landed_occurrences: BTreeSet<RunId>,
 }
 
 /// A journal, and the states it had before.
@@ -57,6 +61,7 @@ impl Content {
         let mut outbox: Vec<_> = self.outbox.values().cloned().collect();
         outbox.sort_by_key(|entry| entry.order);
         let letters = self.dead_letters.iter();
+        let open = self.executions.values().filter(|it| it.state.is_open());
         Snapshot {
             backend_id: self.backend_id.clone(),
             scanned: self.scanned,
@@ -68,9 +73,9 @@ impl Content {
                 .collect(),
             rations: self.rations.values().cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
-            tasks: Vec::new(),
-            executions: Vec::new(),
-            landed_occurrences: Vec::new(),
+            tasks: self.tasks.values().map(|it| (**it).clone()).collect(),
+            executions: open.map(|it| (**it).clone()).collect(),
+            landed_occurrences: self.landed_occurrences.iter().cloned().collect(),
         }
     }
 
@@ -90,6 +95,8 @@ impl Content {
             self.dead_letters.retain(|run, _| run.plugin != *plugin);
             self.rations.remove(&Some(plugin.clone()));
             self.breakers.remove(plugin);
+            self.tasks.retain(|key, _| key.plugin != *plugin);
+            self.executions.retain(|(key, _), _| key.plugin != *plugin);
         }
         for record in &commit.subscriptions {
             self.subscriptions
@@ -126,6 +133,27 @@ impl Content {
         }
         for record in &commit.breakers {
             self.breakers.insert(record.plugin.clone(), record.clone());
+        }
+        self.apply_tasks(commit);
+    }
+
+    fn apply_tasks(&mut self, commit: &Commit) {
+        for record in &commit.tasks {
+            let record = Arc::new(record.clone());
+            self.tasks.insert(record.key.clone(), record);
+        }
+        for key in &commit.tasks_removed {
+            self.tasks.remove(key);
+        }
+        for record in &commit.executions {
+            let record = Arc::new(record.clone());
+            self.executions
+                .insert((record.key.clone(), record.due), record);
+        }
+        let landed = commit.landed_occurrences.iter().cloned();
+        self.landed_occurrences.extend(landed);
+        for run in &commit.landed_forgotten {
+            self.landed_occurrences.remove(run);
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::store::sim::guest::{self, Guest, Mood};
 use crate::store::sim::host::Standing;
 use crate::store::sim::journal::Content;
 use crate::store::sim::plan::{Hosts, Plan};
-use crate::store::{History, Landed, SubscriptionRecord};
+use crate::store::{DeadLetter, History, Landed, SubscriptionRecord, TaskKey};
+use crate::time::Timestamp;
 
 /// A promise that a world broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,10 @@ pub(super) enum Rule {
     Attempts,
     /// P10: a run begins that its store has no fuel for.
     Ration,
+    /// An occurrence runs unclaimed, or is claimed when it is done.
+    Claim,
+    /// An occurrence was left out without cause.
+    Omitted,
     /// A chain of runs longer than allowed.
     Depth,
     /// Drafts left the host that the journal did not have.
@@ -88,10 +93,14 @@ pub(super) struct Evidence<'a> {
     /// Journals at rest, each with the plugins that are served from it. None if the world came to an end that needs
     /// somebody to look.
     pub(super) journals: Vec<(&'a Content, &'a BTreeMap<PluginName, Standing>)>,
+    /// What the wall clock of each journal's host shows.
+    pub(super) walls: Vec<Timestamp>,
+    /// The tasks that its settings declare.
+    pub(super) wanted: Vec<Vec<TaskKey>>,
 }
 
 /// A run's drafts in a log: where they begin, and how many there are.
-type Sets = BTreeMap<RunId, SeqNum>;
+pub(super) type Sets = BTreeMap<RunId, SeqNum>;
 
 impl Evidence<'_> {
     /// Judges a world in which everything has settled.
@@ -102,17 +111,13 @@ impl Evidence<'_> {
         }
         for (number, (content, configured)) in self.journals.iter().enumerate() {
             self.judge_journal(number, content, configured, &served)?;
+            self.judge_tasks(number, content, configured, &served)?;
         }
         self.judge_promises(&served)
     }
 
-    fn guest(&self, plugin: &PluginName) -> Result<&Guest, Violation> {
-        let found = self
-            .plan
-            .guests
-            .iter()
-            .find(|guest| guest.plugin == *plugin);
-        found.ok_or_else(|| Violation::new(Rule::Alien, format!("{plugin} is no plugin")))
+    pub(super) fn guest(&self, plugin: &PluginName) -> Result<&Guest, Violation> {
+        self.plan.guest(plugin)
     }
 
     /// Every run's drafts are in a log once, whole, together, and answer what is there.
@@ -133,7 +138,10 @@ impl Evidence<'_> {
                 let text = format!("{run} is in the log at {first} and {}", rows[position].seq);
                 return Err(Violation::new(Rule::Double, text));
             }
-            let trigger = self.judge_set(rows, set, &author)?;
+            position += set.len();
+            let Some(trigger) = self.judge_set(rows, set, &author)? else {
+                continue;
+            };
             self.judge_past(number, &run, trigger)?;
             let before = latest
                 .insert(run.plugin.clone(), trigger)
@@ -142,32 +150,18 @@ impl Evidence<'_> {
                 let text = format!("{run} lies behind the answer to {before}");
                 return Err(Violation::new(Rule::Order, text));
             }
-            position += set.len();
         }
         Ok(sets)
     }
 
-    /// One run's drafts; says what they answer.
+    /// One run's drafts, or what is told of one; says which event they answer.
     fn judge_set(
         &self,
         rows: &[Event],
         set: &[Event],
         author: &DraftStamp,
-    ) -> Result<SeqNum, Violation> {
+    ) -> Result<Option<SeqNum>, Violation> {
         let run = &author.stamp.run;
-        let torn =
-            |what: &str| Violation::new(Rule::Torn, format!("{run} at {}: {what}", set[0].seq));
-        let alien =
-            |what: &str| Violation::new(Rule::Alien, format!("{run} at {}: {what}", set[0].seq));
-        let Trigger::Event(seq) = run.trigger else {
-            return Err(alien("it answers no event"));
-        };
-        let trigger = rows
-            .iter()
-            .find(|event| event.seq == seq && seq < set[0].seq);
-        let Some(trigger) = trigger else {
-            return Err(alien("its trigger does not lie before it"));
-        };
         for (index, event) in set.iter().enumerate() {
             let place = DraftStamp::parse(&event.session_id);
             let whole = place.is_some_and(|place| {
@@ -175,24 +169,39 @@ impl Evidence<'_> {
                     && place.index as usize == index
                     && place.count == author.count
             });
-            if !whole {
-                return Err(torn("its drafts are not together"));
+            if !whole || set.len() != author.count as usize {
+                let text = format!("{run} at {}: its drafts are not together", set[0].seq);
+                return Err(Violation::new(Rule::Torn, text));
             }
         }
+        match run.trigger {
+            Trigger::Event(seq) => self
+                .judge_answer(rows, set, author, seq)
+                .map(|()| Some(seq)),
+            Trigger::Occurrence { .. } | Trigger::Trace { .. } => {
+                self.judge_occurrence(set, author).map(|()| None)
+            }
+        }
+    }
+
+    fn judge_answer(
+        &self,
+        rows: &[Event],
+        set: &[Event],
+        author: &DraftStamp,
+        seq: SeqNum,
+    ) -> Result<(), Violation> {
+        let run = &author.stamp.run;
+        let alien =
+            |what: &str| Violation::new(Rule::Alien, format!("{run} at {}: {what}", set[0].seq));
+        let trigger = rows
+            .iter()
+            .find(|event| event.seq == seq && seq < set[0].seq);
+        let Some(trigger) = trigger else {
+            return Err(alien("its trigger does not lie before it"));
+        };
         let guest = self.guest(&run.plugin)?;
-        if set.len() != author.count as usize || set.len() != guest.drafts {
-            return Err(torn("some of its drafts are not there"));
-        }
-        let reacted = set[0].args.trim_matches('"').rsplit(' ').next();
-        let reacted = reacted.and_then(|text| text.parse().ok()).unwrap_or(0);
-        let expected = guest.drafts(trigger, reacted);
-        let same = expected.iter().zip(set);
-        if !same
-            .into_iter()
-            .all(|(draft, event)| draft.name == event.name && draft.args == event.args)
-        {
-            return Err(alien("it answers something else"));
-        }
+        self.judge_drafts(guest, set, run, &trigger.args, guest.drafts)?;
         if !guest.may_want(trigger) {
             return Err(alien("its plugin does not want that event"));
         }
@@ -204,7 +213,34 @@ impl Evidence<'_> {
             );
             return Err(Violation::new(Rule::Depth, text));
         }
-        Ok(seq)
+        Ok(())
+    }
+
+    /// Drafts are those that the guest gives to what has this subject, all `count` of them.
+    pub(super) fn judge_drafts(
+        &self,
+        guest: &Guest,
+        set: &[Event],
+        run: &RunId,
+        subject: &str,
+        count: usize,
+    ) -> Result<(), Violation> {
+        if set.len() != count {
+            let text = format!("{run}: some of its drafts are not there");
+            return Err(Violation::new(Rule::Torn, text));
+        }
+        let Some(first) = set.first() else {
+            return Ok(());
+        };
+        let reacted = first.args.trim_matches('"').rsplit(' ').next();
+        let reacted = reacted.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let expected = guest.drafts(subject, reacted);
+        let mut same = expected.iter().zip(set);
+        if same.all(|(draft, event)| draft.name == event.name && draft.args == event.args) {
+            return Ok(());
+        }
+        let text = format!("{run} at {}: it answers something else", first.seq);
+        Err(Violation::new(Rule::Alien, text))
     }
 
     /// The past was reacted to only by those who want it.
@@ -311,7 +347,7 @@ impl Evidence<'_> {
     ) -> Result<(), Violation> {
         let log = self.logs.last().expect("there is always a log");
         let kv = content.kv.get(&guest.plugin).cloned().unwrap_or_default();
-        let mut answers = 0;
+        let mut answers = self.judge_occurrences(number, content, guest, &kv, sets)?;
         for event in &log.rows {
             let run = RunId {
                 plugin: guest.plugin.clone(),
@@ -343,7 +379,8 @@ impl Evidence<'_> {
                 return Err(Violation::new(Rule::Lost, text));
             }
             if let Some(letter) = letter {
-                self.judge_letter(guest, event, &letter.stamp.depth, letter.failures.len())?;
+                let attempts_max = self.plan.timing.run.attempts_max;
+                self.judge_letter(guest, letter, attempts_max)?;
             }
         }
         let reacted = guest::read(&kv, guest::REACTED);
@@ -358,30 +395,32 @@ impl Evidence<'_> {
     }
 
     /// In a world where nothing went wrong but guests, only those die that must.
-    fn judge_letter(
+    pub(super) fn judge_letter(
         &self,
         guest: &Guest,
-        event: &Event,
-        depth: &u32,
-        failures: usize,
+        letter: &DeadLetter,
+        attempts_max: u32,
     ) -> Result<(), Violation> {
-        if self.chronicle.disturbed || *depth > self.plan.limits.depth_max {
+        let failures = letter.failures.len();
+        if self.chronicle.disturbed || letter.stamp.depth > self.plan.limits.depth_max {
             return Ok(());
         }
-        let mood = guest.mood(&self.plan.moods, self.plan.seed, event);
-        let attempts_max = self.plan.timing.run.attempts_max as usize;
+        let subject = guest::subject(&letter.cause);
+        let mood = guest.mood(&self.plan.moods, self.plan.seed, &subject);
+        let attempts_max = attempts_max as usize;
         let deserved = match mood {
             Mood::Hopeless => failures == attempts_max,
             Mood::Rejecting => failures == 1,
+            Mood::Hesitant { failures: needed } => needed as usize >= attempts_max,
             Mood::Poisonous | Mood::Flaky => true,
-            Mood::Fine | Mood::Hesitant { .. } => false,
+            Mood::Fine => false,
         };
         if deserved {
             return Ok(());
         }
         let text = format!(
-            "{} gave {} up after {failures} failures: {mood:?}",
-            guest.plugin, event.seq
+            "{} was given up after {failures} failures: {mood:?}",
+            letter.stamp
         );
         Err(Violation::new(Rule::Attempts, text))
     }

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use crate::id::PluginName;
 use crate::store::sabotage::Sabotage;
 use crate::store::sim::backend::Refusal;
 use crate::store::sim::guest::{Guest, Moods};
+use crate::store::sim::oracle::{Rule, Violation};
 use crate::store::{Limits, OnReset, RationSettings, Timing};
 
 /// What can go wrong between hosts and backend, in permille of the occasions.
@@ -55,8 +57,12 @@ pub(super) struct Weights {
     pub(super) change: u64,
     /// The log is wiped.
     pub(super) reset: u64,
-    /// An operator redrives or discards a dead letter, or unparks drafts.
+    /// An operator redrives or discards a dead letter, unparks drafts, or wants something of a task.
     pub(super) operate: u64,
+    /// Nothing happens for a while, whatever is due: up to half an hour.
+    pub(super) doze: u64,
+    /// A wall clock is set.
+    pub(super) clock: u64,
 }
 
 impl Weights {
@@ -130,6 +136,10 @@ pub(super) struct Plan {
     /// Events that they write when the faults have stopped.
     pub(super) calm_events: u64,
     pub(super) storm_steps: u64,
+    /// So often time passes when the faults have stopped and all is quiet.
+    pub(super) calm_waits: u64,
+    /// Milliseconds by which the hosts' wall clocks are ahead at first.
+    pub(super) clocks: [i64; 2],
     pub(super) frugal: Frugal,
     pub(super) sabotage: Option<Sabotage>,
 }
@@ -163,9 +173,23 @@ pub(super) enum Change {
     Catalog,
     /// Which plugins are granted what they need.
     Grants,
+    /// When tasks are due.
+    Timetables,
 }
 
 impl Plan {
+    /// The guest of that name.
+    pub(super) fn guest(&self, plugin: &PluginName) -> Result<&Guest, Violation> {
+        let found = self.guests.iter().find(|guest| guest.plugin == *plugin);
+        found.ok_or_else(|| Violation::new(Rule::Alien, format!("{plugin} is no plugin")))
+    }
+
+    /// Whether anything is due by the clock in this world.
+    pub(super) fn has_tasks(&self) -> bool {
+        let mut guests = self.guests.iter();
+        guests.any(|guest| guest.plans || !guest.tasks.is_empty())
+    }
+
     /// The plan with one simplification that must do no harm.
     pub(super) fn frugal(mut self, frugal: Frugal) -> Self {
         self.frugal = frugal;

@@ -4,6 +4,7 @@ use crate::store::sim::backend::Refusal;
 use crate::store::sim::guest::{FUEL_PER_RUN, Guest, Moods};
 use crate::store::sim::plan::{Change, Frugal, Hosts, NetworkFaults, Plan, Reconfigure, Weights};
 use crate::store::sim::rare::RARE;
+use crate::store::sim::timed;
 use crate::store::{History, Limits, OnReset, RationSettings, Retry, TankSettings, Timing};
 
 /// A named kind of world.
@@ -85,6 +86,18 @@ pub(super) const PROFILES: &[Profile] = &[
     Profile {
         name: "circles",
         plan: circles,
+    },
+    Profile {
+        name: "tasks",
+        plan: timed::tasks,
+    },
+    Profile {
+        name: "tasks_two_hosts",
+        plan: timed::tasks_two_hosts,
+    },
+    Profile {
+        name: "clock_jumps",
+        plan: timed::clock_jumps,
     },
 ];
 
@@ -168,6 +181,8 @@ fn calm(seed: u64) -> Plan {
         storm_events: rng.u64(6..24),
         calm_events: if rng.bool() { rng.u64(1..5) } else { 0 },
         storm_steps: rng.u64(300..1200),
+        calm_waits: 0,
+        clocks: [0; 2],
         frugal: Frugal::No,
         sabotage: None,
     }

@@ -78,9 +78,12 @@ fn expected(sabotage: Sabotage) -> Expected {
         Sabotage::RestartKeepsReserved => ("living", &[Rule::Attempts]),
         Sabotage::TankFullAtStart => ("rations", &[Rule::Ration]),
         Sabotage::LostRunsUncharged => ("rations", &[Rule::Ration]),
-        Sabotage::OccurrenceMarkedDone => ("tasks", &[Rule::Kv]),
-        Sabotage::LandedOccurrenceInMemory => ("tasks", &[Rule::Double]),
-        Sabotage::TaskStartsInPast => ("tasks", &[Rule::Double]),
+        Sabotage::OccurrenceMarkedDone => ("tasks_two_hosts", &[Rule::Kv]),
+        Sabotage::LandedOccurrenceInMemory => ("tasks_two_hosts", &[Rule::Double]),
+        Sabotage::TaskStartsInPast => ("tasks", &[Rule::Past]),
+        Sabotage::DoneAndOutboxApart => ("tasks", &[Rule::Lost]),
+        Sabotage::OpenForgottenAtStart => ("tasks", &[Rule::Wedge]),
+        Sabotage::ClockBackRepeats => ("clock_jumps", &[Rule::Claim, Rule::Double]),
     };
     Expected { profile, rules }
 }

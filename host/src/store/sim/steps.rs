@@ -1,8 +1,8 @@
 //! Everything that can happen in a world, one step at a time.
 
-use crate::store::Cause;
+use crate::store::machine::Held;
 use crate::store::sabotage::Sabotage;
-use crate::store::sim::guest::Mood;
+use crate::store::sim::guest::{self, Mood};
 use crate::store::sim::host::{Host, Running, Surroundings, Then};
 use crate::store::sim::network::{Move, Owner, SocketId};
 use crate::store::sim::oracle::{Rule, Violation};
@@ -34,6 +34,8 @@ pub(super) enum Step {
     Change(usize),
     Reset,
     Operate(usize),
+    Doze,
+    SetClock(usize),
 }
 
 impl World {
@@ -98,6 +100,7 @@ impl World {
         let mut faults = vec![
             (weights.wait, Step::Wait),
             (weights.reset, Step::Reset),
+            (weights.doze, Step::Doze),
             (late * self.network.late() as u64, Step::ReadLate),
         ];
         if self.next_deadline() == Timestamp::NEVER {
@@ -110,6 +113,7 @@ impl World {
                 .map(|id| (weights.sever, Step::Sever(id))),
         );
         for (index, host) in self.hosts.iter().enumerate() {
+            faults.push((weights.clock, Step::SetClock(index)));
             if !host.is_up() {
                 if self.plan.hosts == Hosts::Shared {
                     faults.push((weights.take_over, Step::TakeOver(index)));
@@ -181,6 +185,8 @@ impl World {
             Step::Change(host) => self.change(host),
             Step::Reset => self.reset(),
             Step::Operate(host) => self.operate(host),
+            Step::Doze => self.doze(),
+            Step::SetClock(host) => self.set_clock(host),
         }
         Ok(())
     }
@@ -209,7 +215,13 @@ impl World {
     /// Nothing that comes in makes a machine hold more than it may. Past the window's end there may be a chunk that came
     /// when there was room, one of a refill that was asked for then, and what the stash held.
     fn check_bounds(&self, host: usize) -> Result<(), Violation> {
-        let Some((window, stash, landed)) = self.hosts[host].held() else {
+        let Some(Held {
+            window,
+            stash,
+            landed,
+            ..
+        }) = self.hosts[host].held()
+        else {
             return Ok(());
         };
         let limits = &self.plan.limits;
@@ -313,25 +325,21 @@ impl World {
         let Some(Running { request, kv }) = self.hosts[host].take_run(run) else {
             return Ok(());
         };
-        let plugin = &request.stamp.run.plugin;
-        let guest = self
-            .plan
-            .guests
-            .iter()
-            .find(|guest| guest.plugin == *plugin);
-        let guest =
-            guest.ok_or_else(|| Violation::new(Rule::Alien, format!("no plugin {plugin}")))?;
-        let Cause::Event(event) = &request.cause else {
-            unreachable!("no guest has tasks")
-        };
+        let guest = self.plan.guest(&request.stamp.run.plugin)?;
         let mood = if self.healed {
             Mood::Fine
         } else {
-            guest.mood(&self.plan.moods, self.plan.seed, event)
+            let subject = guest::subject(&request.cause);
+            guest.mood(&self.plan.moods, self.plan.seed, &subject)
         };
         let fine = || {
-            let (drafts, kv) = guest.answer(event, request.mode, &kv);
-            RunOutcome::finished(drafts, kv)
+            let answer = guest.answer(&request.cause, request.mode, &kv);
+            RunOutcome::Finished {
+                drafts: answer.drafts,
+                kv: answer.kv,
+                schedule: answer.schedule,
+                output: None,
+            }
         };
         let not_now = || RunOutcome::Retry {
             error: "not now".into(),
@@ -353,7 +361,12 @@ impl World {
         self.tally.add("runs", 1);
         let token = request.token;
         let fuel = self.rng.u64(..=request.fuel);
-        let journal = self.hosts[host].journal;
+        let (journal, wall) = (self.hosts[host].journal, self.hosts[host].wall(self.now));
+        if let RunOutcome::Finished { schedule, .. } = &outcome {
+            self.chronicle
+                .diary
+                .on_scheduled(journal, &request, schedule, wall);
+        }
         self.chronicle.on_fuel_used(journal, &request, fuel);
         let ended = Input::RunFinished {
             token,
@@ -369,22 +382,6 @@ impl World {
         };
         self.hosts[host].handle(ended, self.now);
         Ok(())
-    }
-
-    pub(super) fn next_deadline(&self) -> Timestamp {
-        self.hosts
-            .iter()
-            .map(Host::poll_timeout)
-            .fold(Timestamp::NEVER, Ord::min)
-    }
-
-    /// Time passes to the next deadline.
-    fn wait(&mut self) {
-        self.now = self.now.max(self.next_deadline());
-        self.note(|| "time passes".to_owned());
-        for host in &mut self.hosts {
-            host.handle_timeout(self.now);
-        }
     }
 
     pub(super) fn write(&mut self) {
@@ -414,6 +411,7 @@ impl World {
         journal.lose(count);
         self.tally.add("commits lost", count as u64);
         self.chronicle.commits_lost |= count > 0;
+        self.chronicle.diary.on_lost(self.hosts[host].journal);
         self.note(|| format!("a power cut takes back {count} commits"));
         Ok(())
     }
@@ -425,6 +423,7 @@ impl World {
         journal.restore(count);
         self.tally.add("backups restored", 1);
         self.chronicle.restored |= count > 0;
+        self.chronicle.diary.on_lost(self.hosts[host].journal);
         self.note(|| format!("a backup of {count} commits ago is put in place"));
         Ok(())
     }
@@ -439,37 +438,6 @@ impl World {
             if self.rng.bool() {
                 self.network.sever(id);
             }
-        }
-    }
-
-    /// An operator does something about a dead letter or a parked run.
-    fn operate(&mut self, host: usize) {
-        let content = &self.journals[self.hosts[host].journal].content;
-        let letters: Vec<_> = content.dead_letters.values().cloned().collect();
-        let parked = content
-            .outbox
-            .values()
-            .filter(|entry| entry.parked.is_some());
-        let parked: Vec<_> = parked.map(|entry| entry.stamp.run.clone()).collect();
-        if let Some(run) = parked.first().filter(|_| self.rng.bool()) {
-            self.chronicle.operated = true;
-            self.tally.add("unparked", 1);
-            self.note(|| format!("an operator unparks {run}"));
-            self.hosts[host].handle(Input::Unpark { run: run.clone() }, self.now);
-        } else if let Some(letter) = self.rng.choice(letters) {
-            let run = letter.stamp.run.clone();
-            self.chronicle.operated = true;
-            if self.rng.u8(..8) == 0 {
-                self.note(|| format!("an operator discards {run}"));
-                self.chronicle
-                    .on_discard(self.hosts[host].journal, run.clone());
-                self.hosts[host].handle(Input::Discard { run }, self.now);
-                return;
-            }
-            self.tally.add("redrives", 1);
-            self.note(|| format!("an operator redrives {run}"));
-            let letter = Box::new(letter);
-            self.hosts[host].handle(Input::Redrive { letter }, self.now);
         }
     }
 

@@ -3,8 +3,10 @@
 //! stopped in order and the oracle judges; then what was broken is mended, what was given up is tried again, and the
 //! oracle judges again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use crate::id::PluginName;
+use crate::store::machine::Held;
 use crate::store::sim::backend::Backend;
 use crate::store::sim::chronicle::Chronicle;
 use crate::store::sim::host::{Host, Standing};
@@ -21,6 +23,9 @@ use crate::time::Timestamp;
 const CALM_STEPS_MAX: u64 = 40_000;
 /// Waits of a calm: each jumps to the next deadline. A trigger that is tried again and a pull that is repeated take a few.
 const CALM_WAITS_MAX: u64 = 600;
+
+/// The true time at which every world begins: some day, so that clocks may be far behind it.
+const BEGIN: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// What a calm leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +67,7 @@ impl World {
         let hosts = if plan.hosts == Hosts::One { 1 } else { 2 };
         let host = |index: usize| Host::new(index, index.min(journals - 1), &plan);
         let mut world = Self {
-            now: Timestamp::from_millis(1_000_000),
+            now: BEGIN,
             backend: Backend::new(plan.statement_rows, plan.refuses),
             network: Network::new(plan.page_events, rng.u64(..)),
             journals: vec![Journal::default(); journals],
@@ -149,8 +154,15 @@ impl World {
             self.retire_fenced();
         }
         self.note(|| "— calm —".to_owned());
+        if self.rng.bool() {
+            self.set_clocks_right();
+        }
         self.events_left = self.plan.calm_events;
         self.settle(Rest::Settled)?;
+        for _ in 0..self.plan.calm_waits {
+            self.take(Step::Wait)?;
+            self.settle(Rest::Settled)?;
+        }
         self.check_held()
     }
 
@@ -183,7 +195,11 @@ impl World {
             }
             self.take(Step::Wait)?;
         }
-        let hosts: Vec<_> = self.hosts.iter().map(Host::describe).collect();
+        let hosts: Vec<_> = self
+            .hosts
+            .iter()
+            .map(|it| format!("{} waiting {} ", it.describe(), self.waiting(it)))
+            .collect();
         let head = self.backend.log().head;
         let text = format!(
             "never {rest:?}; the log ends at {head}; {}",
@@ -205,6 +221,9 @@ impl World {
         }
         self.settle(Rest::Stopped)?;
         let journals = self.journals.iter().enumerate().filter(|_| !ended);
+        let journals_count = self.journals.len();
+        let walls = (0..journals_count).map(|index| self.server(index).wall(self.now));
+        let wanted = (0..journals_count).map(|index| self.server(index).wanted(&self.plan));
         let evidence = Evidence {
             plan: &self.plan,
             chronicle: &self.chronicle,
@@ -212,17 +231,21 @@ impl World {
             journals: journals
                 .map(|(index, journal)| (&journal.content, self.configured(index)))
                 .collect(),
+            walls: walls.collect(),
+            wanted: wanted.collect(),
         };
         evidence.judge()
     }
 
-    fn configured(
-        &self,
-        journal: usize,
-    ) -> &std::collections::BTreeMap<crate::id::PluginName, Standing> {
+    /// The host that served a journal last.
+    fn server(&self, journal: usize) -> &Host {
         let served = self.hosts.iter().filter(|host| host.journal == journal);
         let last = served.max_by_key(|host| self.journals[journal].is_held(host.lease));
-        &last.expect("every journal has a host").configured
+        last.expect("every journal has a host")
+    }
+
+    fn configured(&self, journal: usize) -> &BTreeMap<PluginName, Standing> {
+        &self.server(journal).configured
     }
 
     /// Everything that was broken is mended, every plugin is back, and what was given up is tried again.
@@ -262,6 +285,7 @@ impl World {
                 );
             }
         }
+        self.resume_tasks();
         self.settle(Rest::Settled)?;
         self.check_held()
     }
@@ -302,10 +326,20 @@ impl World {
             | SubscriptionState::Rationed => false,
         });
         host.is_idle()
+            && host.poll_timeout() > self.now
+            && status.tasks.open == self.waiting(host)
             && status.session == SessionStatus::Live
             && status.head.get() == self.backend.log().rows.len() as u64
             && status.outbox == 0
             && subscriptions
+    }
+
+    /// Open occurrences of plugins that cannot run here.
+    fn waiting(&self, host: &Host) -> usize {
+        let content = &self.journals[host.journal].content;
+        let open = content.executions.values().filter(|it| it.state.is_open());
+        let serves = |plugin: &PluginName| host.configured[plugin] == Standing::Serving;
+        open.filter(|it| !serves(&it.key.plugin)).count()
     }
 
     /// A store may stop for good only for a reason that is true.
@@ -329,14 +363,17 @@ impl World {
     /// What a settled machine still holds.
     fn check_held(&self) -> Result<(), Violation> {
         for host in &self.hosts {
-            let Some((window, stash, landed)) = host.held() else {
+            let Some(held) = host.held().filter(|_| self.stop_reason(host).is_none()) else {
                 continue;
             };
-            if (window, stash, landed) != (0, 0, 0) && self.stop_reason(host).is_none() {
-                let text = format!(
-                    "host {} holds {window} bodies, {stash} stashed events, {landed} landed triggers at rest",
-                    host.index
-                );
+            let Held {
+                window,
+                stash,
+                landed,
+                ..
+            } = held;
+            if (window, stash, landed) != (0, 0, 0) {
+                let text = format!("host {} holds {held:?} at rest", host.index);
                 return Err(Violation::new(Rule::Held, text));
             }
         }

@@ -152,7 +152,11 @@ fn a_run_of_a_plugin_that_left_still_hears_that_another_host_answered() {
     told.pulled(1, vec![event(6, "answer", "qm1:echo:e5:1:0/1")]);
     told.finish(&run, answers(1));
     assert_eq!(told.push(), None);
-    assert_eq!(told.state.held().2, 0, "a parked plugin remembers nothing");
+    assert_eq!(
+        told.state.held().landed,
+        0,
+        "a parked plugin remembers nothing"
+    );
 }
 
 #[test]
