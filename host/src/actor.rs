@@ -20,7 +20,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, watch};
 use tracing::{debug, error, info, warn};
 
-pub use clock::{Clock, watch_wall};
+pub use clock::{Clock, wall, watch_wall};
 pub use handle::{Report, Shown, StoreHandle};
 pub use link::Source;
 

@@ -45,5 +45,5 @@ pub use quota::{PluginQuota, Quota, RateQuota, RunQuota};
 pub use secret::Hidden;
 pub use serving::{Access, Algorithm, Jwt, Limits, Mode, Token};
 pub use source::{Reloaded, Source};
-pub use tasks::{Moment, TaskConfig, TaskConfigs, Tasks, Trace};
+pub use tasks::{Moment, MomentError, TaskConfig, TaskConfigs, Tasks, Trace};
 pub use types::{Config, Guests, PluginConfig, Rollback, Rollout, Server, StoreConfig, Sync};

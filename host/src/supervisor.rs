@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 pub use desk::{Desk, Followed, OrderError, ReloadOutcome, ReloadReport, Wish};
 pub use roster::{Broken, ConfigState, Listed, Removed, Roster};
 pub use served::addresses;
-pub use spec::log_of;
+pub use spec::{log_of, spread};
 
 use crate::actor::{Shared, StoreActor, StoreHandle, StoreSpec};
 use crate::backend::Backend;

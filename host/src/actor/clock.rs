@@ -76,7 +76,8 @@ pub fn watch_wall(clock: Clock) -> (watch::Receiver<i64>, impl Future<Output = (
     (seen, watch)
 }
 
-fn wall() -> Timestamp {
+/// What the wall clock shows: the time by which tasks are due.
+pub fn wall() -> Timestamp {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

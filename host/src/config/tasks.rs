@@ -2,6 +2,8 @@
 //! the plugin knows nothing of.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use crate::calendar::{Rhythm, Zone};
 use crate::config::{Given, PluginConfig};
 use crate::store::{Pattern, TaskDefaults, TaskWish, TraceNames};
 use crate::time::Timestamp;
+
+/// Years that a task may be about. What is outside of them is a slip of the finger.
+pub(super) const YEARS: Range<i16> = 1970..3000;
 
 /// `tasks` of a store: what its tasks are like where nothing is said of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +54,17 @@ pub enum Moment {
     Instant(Timestamp),
     /// Without: on the wall clock of the task's time zone, which may be said elsewhere.
     Wall(DateTime),
+}
+
+/// Why a text is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MomentError {
+    /// It is not written like one.
+    #[error("expected a time such as 2026-12-24T18:00, or with Z or +01:00 behind it, or a day")]
+    Form,
+    /// It lies where no task is about.
+    #[error("expected a time in the years {first} to {last}", first = YEARS.start, last = YEARS.end - 1)]
+    Years,
 }
 
 /// `plugins.<name>.trace`: whether events tell the app about the executions of the plugin's tasks.
@@ -92,7 +108,7 @@ impl TaskConfig {
 impl Moment {
     /// The instant that is meant in `zone`. A wall time that does not exist there is as much later as the gap is long; of one
     /// that comes twice, the first is meant.
-    fn instant(self, zone: &Zone) -> Timestamp {
+    pub fn instant(self, zone: &Zone) -> Timestamp {
         match self {
             Self::Instant(instant) => instant,
             Self::Wall(wall) => {
@@ -102,6 +118,30 @@ impl Moment {
                 // East of Greenwich, 1970 began earlier.
                 Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
             }
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = MomentError;
+
+    fn from_str(text: &str) -> Result<Self, MomentError> {
+        if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+            let year = instant.in_tz("UTC").map_or(0, |zoned| zoned.year());
+            let millis = u64::try_from(instant.as_millisecond()).ok();
+            let millis = millis.filter(|_| YEARS.contains(&year));
+            let instant = millis.map(|millis| Self::Instant(Timestamp::from_millis(millis)));
+            return instant.ok_or(MomentError::Years);
+        }
+        // What could be meant as a zone or a distance must not be passed over, as the parser does.
+        let clock = text.get(10..).ok_or(MomentError::Form)?;
+        if clock.contains(|c: char| !(c.is_ascii_digit() || matches!(c, 'T' | ' ' | ':' | '.'))) {
+            return Err(MomentError::Form);
+        }
+        let wall: DateTime = text.parse().map_err(|_| MomentError::Form)?;
+        match YEARS.contains(&wall.year()) {
+            true => Ok(Self::Wall(wall)),
+            false => Err(MomentError::Years),
         }
     }
 }

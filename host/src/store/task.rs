@@ -296,6 +296,37 @@ impl TaskKey {
     }
 }
 
+impl TaskPlan {
+    /// A part of the jitter that is the task's own in a store, the same for ever: how much later than it is due it begins there.
+    /// `spread` is the store's own number.
+    pub fn delay(&self, key: &TaskKey, spread: u64) -> Duration {
+        let longest = u64::try_from(self.timetable.jitter.as_millis()).unwrap_or(u64::MAX);
+        if longest == 0 {
+            return Duration::ZERO;
+        }
+        // FNV-1a: the same on every machine and in every version, which a standard hasher does not promise.
+        let bytes = key.plugin.as_str().bytes().chain(key.task.bytes());
+        let hash = bytes.fold(spread ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Duration::from_millis((hash ^ (hash >> 32)) % longest)
+    }
+}
+
+impl TaskRecord {
+    /// The next time that is not dealt with, whether the task rests or not. It may lie in the past.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let mut after = self.passed;
+        loop {
+            let due = self.plan.timetable.next_after(after)?;
+            match self.ahead.iter().find(|it| it.contains(due)) {
+                Some(stretch) => after = stretch.to,
+                None => return Some(due),
+            }
+        }
+    }
+}
+
 impl fmt::Display for TaskKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.plugin, self.task)

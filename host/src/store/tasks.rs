@@ -223,7 +223,7 @@ impl Tasks {
     fn insert(&mut self, record: TaskRecord, open: BTreeMap<Timestamp, Open>) {
         let key = record.key.clone();
         let mut task = Task {
-            delay: delay(&record.plan, &key, self.spread),
+            delay: record.plan.delay(&key, self.spread),
             record,
             next: None,
             open,
@@ -271,7 +271,7 @@ impl Tasks {
                 return false;
             }
             let other_times = record.plan.timetable != plan.timetable || record.gone;
-            task.delay = delay(&plan, key, spread);
+            task.delay = plan.delay(key, spread);
             record.plan = plan;
             record.origin = origin;
             record.gone = false;
@@ -548,20 +548,6 @@ fn late_max(missed: Missed) -> usize {
         Missed::Latest => 1,
         Missed::All { max } => max as usize,
     }
-}
-
-/// A part of the plan's jitter that is the task's own in this store, the same for ever.
-fn delay(plan: &TaskPlan, key: &TaskKey, spread: u64) -> Duration {
-    let longest = u64::try_from(plan.timetable.jitter.as_millis()).unwrap_or(u64::MAX);
-    if longest == 0 {
-        return Duration::ZERO;
-    }
-    // FNV-1a: the same on every machine and in every version, which a standard hasher does not promise.
-    let bytes = key.plugin.as_str().bytes().chain(key.task.bytes());
-    let hash = bytes.fold(spread ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    Duration::from_millis((hash ^ (hash >> 32)) % longest)
 }
 
 impl Stretch {

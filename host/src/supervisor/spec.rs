@@ -140,7 +140,7 @@ fn by(what: &str, act: &Act) -> String {
 }
 
 /// A number that is the store's own on every machine and for ever.
-fn spread(id: &StoreId) -> u64 {
+pub fn spread(id: &StoreId) -> u64 {
     let hash = blake3::hash(id.as_str().as_bytes());
     let (first, _) = hash.as_bytes().split_at(8);
     u64::from_le_bytes(first.try_into().expect("it has eight bytes"))

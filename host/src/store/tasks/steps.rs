@@ -32,17 +32,7 @@ impl Task {
 
     /// Looks for the next time that is not dealt with.
     pub(in crate::store) fn find_next(&mut self) {
-        let record = &self.record;
-        let mut after = record.passed;
-        self.next = loop {
-            let Some(due) = record.plan.timetable.next_after(after) else {
-                break None;
-            };
-            match record.ahead.iter().find(|it| it.contains(due)) {
-                Some(stretch) => after = stretch.to,
-                None => break Some(due),
-            }
-        };
+        self.next = self.record.next_due();
     }
 
     /// Whether an occurrence may run that is due then.
