@@ -15,6 +15,7 @@ mod process_tasks;
 mod progress;
 mod reload;
 mod serve;
+mod short;
 mod store;
 mod stores;
 mod table;

@@ -6,11 +6,11 @@ mod since;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
+use crate::actor::wall;
 use crate::cli::control::{Client, Error, Running};
 use crate::cli::{stores, table};
 use crate::config::{Environment, Location};
@@ -18,6 +18,8 @@ use crate::id::StoreId;
 use crate::journal::{self, By, UsageReport};
 use crate::time::Timestamp;
 use since::Since;
+
+pub(super) use since::ago;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -69,7 +71,7 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout().lock();
-    let since = arguments.since.before(now());
+    let since = arguments.since.before(wall());
     let work = async |client: &Client| {
         let report = collect(client, &arguments.stores, since, arguments.by).await?;
         arguments.print(&report, since, out)
@@ -161,7 +163,8 @@ fn read(
     Ok(report)
 }
 
-fn unknown(store: &StoreId, there: &[StoreId], folder: &Path) -> String {
+/// That no store of this name has a journal in the folder, and which was probably meant.
+pub(super) fn unknown(store: &StoreId, there: &[StoreId], folder: &Path) -> String {
     let names: Vec<&str> = there.iter().map(StoreId::as_str).collect();
     let near = stores::near(store.as_str(), &names);
     let way_out = match near.is_empty() {
@@ -170,13 +173,6 @@ fn unknown(store: &StoreId, there: &[StoreId], folder: &Path) -> String {
     };
     let folder = folder.display();
     format!("no store {store} has a journal in {folder}; {way_out}")
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

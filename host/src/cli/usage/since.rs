@@ -40,24 +40,24 @@ impl FromStr for Since {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let ago = || {
-            let (unit, seconds) = UNITS.iter().find(|(unit, _)| text.ends_with(*unit))?;
-            let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
-            Some(Self::Ago(Duration::from_secs(
-                number.checked_mul(*seconds)?,
-            )))
-        };
         let at = || {
             let time = Timestamp::parse_iso(text);
             let day = || Timestamp::parse_iso(&format!("{text}T00:00:00Z"));
             time.or_else(day).map(Self::At)
         };
-        ago().or_else(at).ok_or_else(|| {
+        ago(text).map(Self::Ago).or_else(at).ok_or_else(|| {
             "expected a duration such as 90m, 24h or 7d, a day such as 2026-11-01, or a time such as \
              2026-11-01T06:00:00Z"
                 .to_owned()
         })
     }
+}
+
+/// A duration such as `90m`, `24h` or `7d`.
+pub(in crate::cli) fn ago(text: &str) -> Option<Duration> {
+    let (unit, seconds) = UNITS.iter().find(|(unit, _)| text.ends_with(*unit))?;
+    let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
+    Some(Duration::from_secs(number.checked_mul(*seconds)?))
 }
 
 #[cfg(test)]
