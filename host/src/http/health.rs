@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::act::Act;
 use crate::actor::Report;
 use crate::http::Site;
-use crate::store::{Status, SubscriptionStatus};
+use crate::store::{Status, SubscriptionStatus, TasksStatus};
 use crate::supervisor::{Broken, ConfigState, Listed, Roster};
 use crate::telemetry::StoreState;
 use crate::time::Timestamp;
@@ -168,11 +168,21 @@ fn store(listed: &Listed, report: &Option<Report>) -> Value {
             "runs": status.runs,
             "ration": status.ration,
             "deferred": status.deferred,
+            "tasks": tasks(&status.tasks),
             "subscriptions": status.subscriptions,
         });
         fields.extend(numbers.as_object().cloned().unwrap_or_default());
     }
     value
+}
+
+fn tasks(status: &TasksStatus) -> Value {
+    json!({
+        "planned": status.planned,
+        "paused": status.paused,
+        "open": status.open,
+        "next_due": status.next_due.map(|at| at.to_string()),
+    })
 }
 
 fn lag_events(status: &Status) -> usize {
