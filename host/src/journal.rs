@@ -21,6 +21,7 @@ mod ration;
 mod read;
 mod report;
 mod schema;
+mod shown;
 mod subscription;
 mod task;
 #[cfg(test)]
@@ -40,6 +41,9 @@ pub use aside::{OpenTasks, executions_of, open_of, stores, tasks_of, usage_of};
 pub use error::Error;
 pub use execution::ExecutionFilter;
 pub use report::{By, RunShown, UsageReport, UsageRow};
+pub use shown::{
+    ExecutionShown, ExecutionsReport, FailureShown, Iso, PauseShown, TaskShown, TasksReport,
+};
 
 use crate::id::StoreId;
 use crate::sqlite;

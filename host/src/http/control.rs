@@ -2,6 +2,7 @@
 //! orders is known by their user id, which the system tells, and by the name that they give.
 
 mod socket;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -19,6 +20,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 pub use socket::{SOCKET, bind, serve};
+pub use tasks::{BackfillShown, DueShown, Ordered};
 
 use crate::act::Act;
 use crate::actor::Clock;
@@ -50,7 +52,7 @@ pub struct Orders {
     pub catalog: CatalogDesk,
     /// For what was kept.
     pub control: Control,
-    /// For what runs used.
+    /// For what runs used, and for tasks.
     pub journal: Journal,
     /// The time of an order.
     pub clock: Clock,
@@ -98,6 +100,7 @@ fn router(orders: Orders) -> Router {
         .route("/api/v1/stores/{id}", get(store).post(wish))
         .route("/api/v1/stores/{id}/usage", get(usage::of_store))
         .route("/api/v1/usage", get(usage::of_all))
+        .merge(tasks::router())
         .fallback(async || Refusal(StatusCode::NOT_FOUND, "there is nothing here".to_owned()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(orders)

@@ -13,10 +13,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::calendar::{Rhythm, Timetable};
 use crate::event::SeqNum;
 use crate::journal::JournalConfig;
 use crate::stamp::{RunId, Trigger};
-use crate::store::{Commit, Durability, Ending, Usage, UsageRecord};
+use crate::store::{
+    Commit, Durability, Ending, ExecutionRecord, ExecutionState, Missed, OccurrenceKind, Origin,
+    Overlap, TaskKey, TaskPlan, TaskRecord, Usage, UsageRecord,
+};
 use crate::time::Timestamp;
 
 /// A hang is a failure.
@@ -201,6 +205,149 @@ async fn what_was_used_is_told_of_one_store_or_of_all_that_have_a_journal() {
         );
     }
     journal.release(lease).await.expect("closed");
+}
+
+/// A daily task, dealt with up to an hour after the epoch, and what became of two of its times.
+fn task() -> (TaskRecord, Vec<ExecutionRecord>) {
+    let key = TaskKey {
+        plugin: "echo".parse().expect("a plugin name"),
+        task: "a/b".into(),
+    };
+    let rhythm = Rhythm::Cron("0 8 * * *".parse().expect("a pattern"));
+    let plan = TaskPlan {
+        timetable: Timetable {
+            zone: "Asia/Tokyo".parse().expect("a zone"),
+            ..Timetable::new(rhythm)
+        },
+        payload: "null".into(),
+        overlap: Overlap::Skip,
+        catch_up: Duration::from_secs(600),
+        missed: Missed::Skip,
+        attempts_max: None,
+        timeout: None,
+    };
+    let execution = |day: u64, state| ExecutionRecord {
+        key: key.clone(),
+        due: Timestamp::from_millis((day * 24 - 1) * 3_600_000),
+        since: None,
+        state,
+        kind: OccurrenceKind::Timely,
+        depth: 0,
+        attempts: 1,
+        failures: Vec::new(),
+        started: None,
+        ended: None,
+        fuel: 0,
+        drafts: 0,
+        note: None,
+    };
+    let executions = vec![
+        execution(1, ExecutionState::Failed),
+        execution(2, ExecutionState::Done),
+    ];
+    let record = TaskRecord {
+        key,
+        plan: Arc::new(plan),
+        origin: Origin::Declared,
+        passed: Timestamp::from_millis(48 * 3_600_000),
+        ahead: Vec::new(),
+        unseen: Vec::new(),
+        paused: None,
+        gone: false,
+    };
+    (record, executions)
+}
+
+#[tokio::test]
+async fn tasks_and_what_became_of_their_times_are_told_of_a_store_that_has_a_journal() {
+    let server = Server::new();
+    let journal = &server.journal;
+    let shop = "shop".parse().expect("a store id");
+    let mut lease = journal
+        .claim(&shop, Durability::Normal)
+        .await
+        .expect("ours");
+    let (task, executions) = task();
+    let gone = TaskRecord {
+        key: TaskKey {
+            task: "gone".into(),
+            ..task.key.clone()
+        },
+        gone: true,
+        ..task.clone()
+    };
+    let commit = Commit {
+        tasks: vec![task, gone],
+        executions,
+        ..Commit::default()
+    };
+    let written = journal.commit(&mut lease, commit).await.expect("queued");
+    written.await.expect("written");
+
+    let (code, answer) = server.get("/api/v1/stores/shop/tasks").await;
+    let tasks = answer["tasks"].as_array().cloned().unwrap_or_default();
+    assert_eq!((code, tasks.len()), (200, 1), "{answer}");
+    let told = ["task", "when", "zone", "next_due"].map(|field| tasks[0][field].clone());
+    let next = "1970-01-03T23:00:00.000Z";
+    assert_eq!(told, ["a/b", "0 8 * * *", "Asia/Tokyo", next]);
+    assert_eq!(tasks[0]["last"]["state"], "done");
+
+    let path = "/api/v1/stores/shop/tasks/executions?plugin=echo&task=a%2Fb";
+    let (code, answer) = server.get(path).await;
+    assert_eq!(code, 200, "{answer}");
+    let wall = "1970-01-03T08:00:00+09:00[Asia/Tokyo]";
+    assert_eq!(answer["executions"][0]["wall"], wall);
+    let path = format!("{path}&state=missed,failed");
+    let (_, answer) = server.get(&path).await;
+    let found = answer["executions"].as_array().cloned().unwrap_or_default();
+    assert_eq!(found.len(), 1, "{answer}");
+    assert_eq!(found[0]["due"], "1970-01-01T23:00:00.000Z");
+    journal.release(lease).await.expect("closed");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_of_tasks_is_told() {
+    let server = Server::new();
+    for (path, status, words) in [
+        ("/api/v1/stores/shp/tasks", 404, "no store shp"),
+        ("/api/v1/stores/.x/tasks", 400, "store id"),
+        (
+            "/api/v1/stores/shop/tasks/executions?state=late",
+            400,
+            "expected some of waiting",
+        ),
+        (
+            "/api/v1/stores/shop/tasks/executions?limit=0",
+            400,
+            "expected 1 to 10000",
+        ),
+        (
+            "/api/v1/stores/shop/tasks/executions?plugins=x",
+            400,
+            "plugins",
+        ),
+    ] {
+        let (code, answer) = server.get(path).await;
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(
+            code == status && error.contains(words),
+            "{path}: {code} {answer}"
+        );
+    }
+    let task = "/api/v1/stores/shop/tasks/echo/daily";
+    for (order, body, status, words) in [
+        ("run", "{}", 404, "no store shop is configured"),
+        ("pause", "{\"not\":\"x\"}", 400, "not"),
+        ("backfill", "{\"from\":1}", 400, "to"),
+        ("walk", "{}", 404, "nothing"),
+    ] {
+        let (code, answer) = server.post(&format!("{task}/{order}"), body).await;
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(
+            code == status && error.contains(words),
+            "{order} {body}: {code} {answer}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{Answer, Orders, Refusal};
 use crate::id::StoreId;
 use crate::journal::{self, By, UsageReport};
+use crate::supervisor::Listed;
 use crate::time::Timestamp;
 
 /// Rows in one answer: every plugin of ten thousand stores, or a day's hours of some hundreds.
@@ -31,17 +32,7 @@ pub(super) async fn of_store(
     Path(id): Path<String>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Answer {
-    let id: StoreId = id.parse().map_err(Refusal::bad)?;
-    let runs = orders
-        .roster
-        .borrow()
-        .stores
-        .iter()
-        .any(|it| *it.handle.id() == id);
-    if !runs && !orders.stores().await?.contains(&id) {
-        let reason = format!("no store {id} is configured, and none of this name has a journal");
-        return Err(Refusal(StatusCode::NOT_FOUND, reason));
-    }
+    let id = orders.known(&id).await?;
     report(&orders, &[id], asked).await
 }
 
@@ -77,6 +68,18 @@ async fn report(
 }
 
 impl Orders {
+    /// The store of this name, which runs or has a journal.
+    pub(super) async fn known(&self, id: &str) -> Result<StoreId, Refusal> {
+        let id: StoreId = id.parse().map_err(Refusal::bad)?;
+        let runs = |it: &Listed| *it.handle.id() == id;
+        let runs = self.roster.borrow().stores.iter().any(runs);
+        if runs || self.stores().await?.contains(&id) {
+            return Ok(id);
+        }
+        let reason = format!("no store {id} is configured, and none of this name has a journal");
+        Err(Refusal(StatusCode::NOT_FOUND, reason))
+    }
+
     /// Every store that has a journal.
     async fn stores(&self) -> Result<Vec<StoreId>, Refusal> {
         let folder = Arc::clone(self.journal.folder());
