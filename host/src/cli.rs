@@ -20,6 +20,7 @@ mod store;
 mod stores;
 mod table;
 mod tail;
+mod task;
 mod unfinished;
 mod usage;
 
@@ -78,6 +79,9 @@ enum Command {
     /// Run all that is due once, and end: for platforms that start a program every few minutes
     #[command(after_help = process_tasks::EXAMPLES)]
     ProcessTasks(process_tasks::Arguments),
+    /// Show a store's tasks and what became of them, and run, pause, resume or make up for one
+    #[command(subcommand)]
+    Task(task::Command),
     /// Show a store's events as they come
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
@@ -154,6 +158,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Alert(command) => alert::run(&command, &location, &environment),
         Command::Usage(arguments) => usage::run(&arguments, &location, &environment),
         Command::ProcessTasks(arguments) => process_tasks::run(&arguments, &location, dotenv),
+        Command::Task(command) => task::run(&command, &location, &environment),
         Command::Tail(arguments) => tail::run(&arguments, &location, &environment),
         Command::CompilePlugin(arguments) => compile_plugin::run(&arguments),
         Command::Commit(arguments) => commit::run(&arguments, &location, &environment),
