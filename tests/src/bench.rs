@@ -13,6 +13,7 @@ mod load;
 pub mod rations;
 mod subject;
 mod table;
+pub mod tasks;
 
 pub use load::Load;
 pub use subject::Kind;

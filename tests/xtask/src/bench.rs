@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: makes release builds, and measures the host beside the Node peer (`tests/src/bench.rs`), its
 //! embedded backend beside the original one (`tests/src/bench/backend.rs`), what changes cost while it runs
-//! (`tests/src/bench/living.rs`), or what stores feel of each other (`tests/src/bench/rations.rs`).
+//! (`tests/src/bench/living.rs`), what stores feel of each other (`tests/src/bench/rations.rs`), or how late tasks begin
+//! (`tests/src/bench/tasks.rs`).
 
 use std::process::Command;
 
@@ -32,6 +33,12 @@ enum What {
     /// Measure quiet stores alone and beside stores that burn all they can get, and what each of those gets
     Rations {
         /// Take half a minute instead of two: shows whether it works, and writes no file
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Measure how late the tasks of ten thousand stores begin, beside as many bare timers
+    Tasks {
+        /// Take fewer stores: shows whether it works, and writes no file
         #[arg(long)]
         quick: bool,
     },
@@ -67,6 +74,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         Some(What::Rations { quick }) => {
             let mut bench = Command::new(release.join("bench_rations"));
+            bench.args(quick.then_some("--quick"));
+            bench
+        }
+        Some(What::Tasks { quick }) => {
+            let mut bench = Command::new(release.join("bench_tasks"));
             bench.args(quick.then_some("--quick"));
             bench
         }

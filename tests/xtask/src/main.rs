@@ -2,12 +2,12 @@
 //! commands; each is a module of its own.
 
 mod bench;
-mod browser;
 mod check;
 mod checkout;
 mod component;
 mod demo;
 mod fuzz;
+mod packages;
 mod peers;
 mod plugins;
 mod test;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{browser, checkout, peers, plugins};
+use crate::{checkout, packages, peers, plugins};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn run_phases(phases: &mut Phases, filter: Option<&str>) -> Result<()> {
     phases.run("LiveStore peers", peers::prepare)?;
-    phases.run("browser", browser::prepare)?;
+    phases.run("packages", packages::prepare)?;
     phases.run("plugins", || plugins::run(&plugins::Args::default()))?;
     phases.run("tests of plugins and xtask", || small_tests(filter))?;
     phases.run("build", build)?;

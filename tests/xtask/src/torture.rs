@@ -1,5 +1,5 @@
 //! `cargo xtask torture`: fuzzing, then the crash stories at length (`tests/src/torture.rs`, `tests/src/torture/logs.rs`,
-//! `tests/src/living.rs`).
+//! `tests/src/torture/tasks.rs`, `tests/src/living.rs`).
 
 use std::process::Command;
 
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// How many times to edit the configuration meanwhile; a tenth of the edits are broken
     #[arg(long, default_value_t = 200)]
     edits: u32,
+    /// For how many seconds to run the tasks of 200 stores on two servers and two passes that are killed; 0 for not at all
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    task_seconds: u32,
     /// Kill at the same moments as the run that printed this seed; otherwise at new ones
     #[arg(long)]
     seed: Option<u64>,
@@ -44,6 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .arg(args.log_kills.to_string())
         .arg(args.swaps.to_string())
         .arg(args.edits.to_string())
+        .arg(args.task_seconds.to_string())
         .args(args.seed.map(|seed| seed.to_string()));
     become_program(&mut torture)
 }

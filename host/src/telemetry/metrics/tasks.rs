@@ -25,8 +25,8 @@ struct StateLabel {
 }
 
 /// From what a timer and a commit take to the end of the usual time in which an occurrence may begin.
-const LATENESS_BOUNDS: [f64; 12] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0,
+const LATENESS_BOUNDS: [f64; 14] = [
+    0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0,
 ];
 
 impl TaskFamilies {
