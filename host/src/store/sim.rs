@@ -12,17 +12,20 @@ mod backend;
 mod change;
 mod chronicle;
 mod clockwork;
+mod configured;
 mod diary;
 mod guest;
 mod host;
 mod hours;
 mod journal;
 mod network;
+mod omissions;
 mod operator;
 mod oracle;
 mod plan;
 mod profile;
 mod rare;
+mod record;
 mod sabotages;
 mod steps;
 mod tally;
@@ -224,6 +227,9 @@ fn storms_are_storms() {
         "unparked",
         "changes while living",
         "restarts",
+        "dozes",
+        "clocks set",
+        "task orders",
     ] {
         assert!(tally.of(what) > 0, "no {what}: {tally}");
     }

@@ -2,7 +2,6 @@
 //! between any two. What the real actor must do around the machine is here in its smallest form.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use crate::event::SeqNum;
 use crate::id::PluginName;
@@ -13,11 +12,9 @@ use crate::store::sim::chronicle::Chronicle;
 use crate::store::sim::guest::Kv;
 use crate::store::sim::journal::{Journal, Lease};
 use crate::store::sim::network::{Network, Owner, Request};
-use crate::store::sim::oracle::Violation;
+use crate::store::sim::oracle::{Rule, Violation};
 use crate::store::sim::plan::{Frugal, Plan};
-use crate::store::{
-    Commit, Effect, Input, RationSettings, Retry, RunRequest, Settings, Status, TaskKey, Timing,
-};
+use crate::store::{Commit, Effect, Input, RunRequest, Status};
 use crate::time::Timestamp;
 
 /// A process that serves the store, or could.
@@ -162,86 +159,10 @@ impl Host {
         self.life.insert(life).collect(with.now);
     }
 
-    /// Notes which tasks its guests have, and from when on by its clock.
-    pub(super) fn note_tasks(
-        &self,
-        plan: &Plan,
-        journals: &[Journal],
-        chronicle: &mut Chronicle,
-        now: Timestamp,
-    ) {
-        let wall = self.wall(now);
-        let wanted = self.wanted(plan).into_iter();
-        let content = &journals[self.journal].content;
-        chronicle.diary.on_wall(self.journal, wall);
-        chronicle
-            .diary
-            .on_declared(self.journal, wanted, content, wall);
-    }
-
-    /// The tasks that its settings declare.
-    pub(super) fn wanted(&self, plan: &Plan) -> Vec<TaskKey> {
-        let subscriptions = self.settings(plan).subscriptions.into_iter();
-        let wanted = subscriptions.flat_map(|it| {
-            let plugin = it.plugin;
-            it.tasks.into_keys().map(move |task| TaskKey {
-                plugin: plugin.clone(),
-                task,
-            })
-        });
-        wanted.collect()
-    }
-
-    /// What its machine is told.
-    pub(super) fn settings(&self, plan: &Plan) -> Settings {
-        let configured =
-            plan.guests
-                .iter()
-                .filter_map(|guest| match self.configured[&guest.plugin] {
-                    Standing::Removed => None,
-                    standing @ (Standing::Serving | Standing::Missing | Standing::Barred) => {
-                        Some(guest.settings(standing, self.wide, self.retimed))
-                    }
-                });
-        let mut limits = plan.limits.clone();
-        if self.cramped {
-            limits.window_events_max = limits.window_events_max.div_ceil(2);
-        }
-        Settings {
-            client_id: format!("quartermaster-{}", self.renames).into(),
-            subscriptions: configured.collect(),
-            on_reset: plan.on_reset,
-            limits,
-            timing: self.pace.of(&plan.timing),
-            ration: self.ration(plan),
-            runs_max: plan.runs_max,
-            dead_letters_max: usize::MAX,
-            spread: 0,
-        }
-    }
-
     /// The runs that were decided on since the last time, and when.
     pub(super) fn take_decided(&mut self) -> Vec<(Timestamp, RunRequest)> {
         let life = self.life.as_mut();
         life.map_or_else(Vec::new, |life| std::mem::take(&mut life.decided))
-    }
-
-    pub(super) fn ration(&self, plan: &Plan) -> RationSettings {
-        let RationSettings {
-            mut fuel,
-            runs,
-            commits,
-        } = plan.ration;
-        if self.meagre
-            && let Some(tank) = &mut fuel
-        {
-            tank.capacity = tank.capacity.div_ceil(2);
-        }
-        RationSettings {
-            fuel,
-            runs,
-            commits,
-        }
     }
 
     /// The process is gone. A commit that was being written may be in the journal or not.
@@ -409,6 +330,7 @@ impl Host {
                     life.commit.is_none() && (life.runs.is_empty() || dropped),
                     "restarted with work in flight"
                 );
+                self.check_remembered(with)?;
                 return Ok(Then::BeginAgain);
             }
             Effect::StartOver { .. } => {
@@ -420,10 +342,27 @@ impl Host {
                     life.commit.is_none() && life.runs.is_empty(),
                     "drained with work in flight"
                 );
+                self.check_remembered(with)?;
                 return Ok(Then::Ended);
             }
         }
         Ok(Then::GoOn)
+    }
+
+    /// What a life remembers of tasks that landed is what it leaves in the journal.
+    fn check_remembered(&self, with: &Surroundings<'_>) -> Result<(), Violation> {
+        let journal = &with.journals[self.journal];
+        let known = journal.content.landed_occurrences.len();
+        let held = self.held().map_or(known, |held| held.landed_occurrences);
+        // A planted fault is to be noticed by what comes of it.
+        if held == known || !journal.is_held(self.lease) || with.plan.sabotage.is_some() {
+            return Ok(());
+        }
+        let text = format!(
+            "host {} remembers {held} occurrences that landed, and its journal {known}",
+            self.index
+        );
+        Err(Violation::new(Rule::Held, text))
     }
 
     /// Archives the journal, if it is still this host's.
@@ -469,33 +408,6 @@ impl Host {
             status.runs,
             subscriptions.join(", "),
         )
-    }
-}
-
-impl Pace {
-    fn of(self, timing: &Timing) -> Timing {
-        let wait = |planned: Duration| match self {
-            Self::Planned => planned,
-            Self::Hasty => planned / 4,
-            Self::Slow => planned * 4,
-        };
-        let retry = |planned: Retry| Retry {
-            first: wait(planned.first),
-            longest: wait(planned.longest),
-            ..planned
-        };
-        Timing {
-            check_period: wait(timing.check_period),
-            pull_timeout: wait(timing.pull_timeout),
-            push_timeout: wait(timing.push_timeout),
-            connect_timeout: wait(timing.connect_timeout),
-            gap_timeout: wait(timing.gap_timeout),
-            flush_delay: wait(timing.flush_delay),
-            reconnect: retry(timing.reconnect),
-            run: retry(timing.run),
-            push: retry(timing.push),
-            breaker: timing.breaker,
-        }
     }
 }
 

@@ -56,6 +56,7 @@ impl World {
             return;
         };
         let wall = self.hosts[host].wall(self.now);
+        self.chronicle.diary.on_wall(journal, wall);
         let order = match self.rng.u8(..8) {
             0 | 1 => TaskOrder::Run,
             2 => TaskOrder::Pause {

@@ -305,7 +305,8 @@ fn resets(seed: u64) -> Plan {
     } else {
         History::Ignore
     };
-    let guests = vec![Guest::echo().with_history(history), Guest::quiet()];
+    let clerk = Guest::clerk().with_tasks(seed, 1);
+    let guests = vec![Guest::echo().with_history(history), Guest::quiet(), clerk];
     Plan {
         weights,
         on_reset,
@@ -512,7 +513,7 @@ fn circles(seed: u64) -> Plan {
     let guests = vec![
         Guest::ping(),
         Guest::pong(),
-        Guest::parrot(),
+        Guest::parrot().planning(),
         Guest::quiet(),
     ];
     Plan {
