@@ -140,7 +140,7 @@ impl StoreState {
                 // First what is due by itself: it would come again, or be missed, although it was made up for.
                 let over = task.take_up(wall, &why);
                 for due in dues {
-                    if task.is_past(due) {
+                    if task.record.is_past(due) {
                         task.see(due);
                         task.open_one(due, OccurrenceKind::Backfill);
                     }

@@ -314,6 +314,13 @@ impl TaskPlan {
 }
 
 impl TaskRecord {
+    /// Whether what was due then does not come by itself any more.
+    pub fn is_past(&self, due: Timestamp) -> bool {
+        let ahead = self.ahead.iter().any(|it| it.contains(due));
+        // What is due while a task rests is left out when it goes on.
+        due <= self.passed || ahead || self.paused.is_some()
+    }
+
     /// The next time that is not dealt with, whether the task rests or not. It may lie in the past.
     pub fn next_due(&self) -> Option<Timestamp> {
         let mut after = self.passed;

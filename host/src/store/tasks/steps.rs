@@ -84,14 +84,6 @@ impl Task {
         self.trim_unseen();
     }
 
-    /// Whether what was due then does not come by itself any more.
-    pub(in crate::store) fn is_past(&self, due: Timestamp) -> bool {
-        let record = &self.record;
-        let ahead = record.ahead.iter().any(|it| it.contains(due));
-        // What is due while a task rests is left out when it goes on.
-        due <= record.passed || ahead || record.paused.is_some()
-    }
-
     /// What was due then runs after all, and does not come again.
     pub(in crate::store) fn see(&mut self, due: Timestamp) {
         let seen = Stretch {

@@ -78,8 +78,8 @@ pub(super) fn plan(
             Some(ExecutionState::Failed) => shown.failed += 1,
             Some(ExecutionState::Waiting | ExecutionState::Running) => shown.open += 1,
             Some(ExecutionState::Missed | ExecutionState::Skipped) => shown.add(record, due),
-            None if is_yet_to_pass(record, due) => shown.ahead += 1,
-            None => shown.add(record, due),
+            None if record.is_past(due) => shown.add(record, due),
+            None => shown.ahead += 1,
         }
     }
     Ok(shown)
@@ -115,13 +115,6 @@ impl BackfillShown {
             wall: record.plan.timetable.wall(due),
         });
     }
-}
-
-/// Whether the timetable itself will open it. A task that rests opens nothing, and passes by all that was due meanwhile when it
-/// goes on.
-fn is_yet_to_pass(record: &TaskRecord, due: Timestamp) -> bool {
-    let next = record.next_due().filter(|_| record.paused.is_none());
-    next.is_some_and(|next| due >= next)
 }
 
 #[cfg(test)]
