@@ -251,7 +251,10 @@ async fn what_a_forgotten_task_did_is_found_by_its_whole_name() {
     // Of its zone nothing is known any more.
     assert!(text.contains("2026-11-25 01:30Z"), "{text}");
     for (name, meant) in [
-        ("digest/nightli", "did you mean digest/nightly?"),
+        (
+            "digest/nightli",
+            "did you mean digest/nightly or digest/weekly?",
+        ),
         (
             "old",
             "`quartermaster task list shop` shows those there are",
