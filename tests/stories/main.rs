@@ -17,6 +17,7 @@ mod past;
 mod peers;
 mod rations;
 mod tanks;
+mod task_orders;
 mod tasks;
 mod terminal;
 
