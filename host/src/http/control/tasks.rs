@@ -131,14 +131,10 @@ async fn run(
     let target = orders.target(path).await?;
     target.carry_out(TaskOrder::Run).await?;
     target.tell(&orders, peer, &order.user, "run");
-    let note = match target.handle.shown().state {
-        StoreState::Live => None,
-        other => Some(format!(
-            "the store is {}: it runs once that is live",
-            other.label()
-        )),
-    };
-    Ok(target.done("run", note))
+    let state = target.handle.shown().state;
+    let waits = (state != StoreState::Live)
+        .then(|| format!("the store is {}: it runs once that is live", state.label()));
+    Ok(target.done("run", waits))
 }
 
 async fn pause(
