@@ -97,6 +97,7 @@ fn call(plugin: &Plugin, text: &str) -> Outcome<Call> {
         now,
         fuel: Limits::default().fuel_per_run,
         timeout: None,
+        late: None,
     };
     Ok(Call {
         store: "workspace-1".parse()?,

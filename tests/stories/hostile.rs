@@ -57,7 +57,9 @@ fn loaded() -> impl Iterator<Item = (&'static str, &'static Guest)> {
 
 /// Everything that can be granted to a plugin: grants are not what stops these.
 fn all_granted(plugin: &str) -> String {
-    format!("plugins.{plugin}.grants = {{ read = [\"*\"], commit = [\"*\"], kv = true }}\n")
+    format!(
+        "plugins.{plugin}.grants = {{ read = [\"*\"], commit = [\"*\"], kv = true, schedule = true }}\n"
+    )
 }
 
 /// The keys of a store with a hostile guest. Fuel has to end what fuel can end, however busy the machine is.

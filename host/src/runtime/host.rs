@@ -13,6 +13,7 @@ use crate::runtime::kv::{self, KvSource, Unknown};
 use crate::runtime::log::LINE_BYTES_MAX;
 use crate::runtime::schedule::ScheduleSource;
 use crate::runtime::state::State;
+use crate::runtime::task::check_times;
 use crate::store::Mode;
 
 /// Fuel for any host call: the call itself takes the time of 250 to 1,000 instructions.
@@ -27,8 +28,12 @@ const READ_FUEL: u64 = 20_000;
 const LOOK_FUEL: u64 = 2_000;
 /// Fuel for a task that is read from the journal, or told to the guest: its rhythm and its zone are looked up by their names.
 const TASK_FUEL: u64 = 2_000;
-/// Fuel for a task that a guest puts: whether its pattern is ever due may have to be looked for over many years.
-const TIMETABLE_FUEL: u64 = 50_000;
+/// Fuel for a task that a guest puts: its pattern is read, and the first time looked for at which it is due, in some 20 to 100
+/// microseconds.
+const TIMETABLE_FUEL: u64 = 100_000;
+/// Fuel besides for one that makes no sense: if a pattern is never due, that is known only after a search over many years,
+/// which takes some ten milliseconds. It leaves room for a mistake or two even where a run has a tenth of the usual fuel.
+const NEVER_DUE_FUEL: u64 = 8_000_000;
 
 type Context<'a> = StoreContextMut<'a, State>;
 
@@ -234,6 +239,10 @@ async fn put_task(
         Ok(planned) => planned,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    if let Err(text) = check_times(&plan) {
+        pay(&mut context, NEVER_DUE_FUEL).await?;
+        return Ok(Err(ScheduleError::BadTask(text)));
+    }
     if let Err(error) = learn_tasks(&mut context).await? {
         return Ok(Err(error));
     }

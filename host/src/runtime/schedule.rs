@@ -66,13 +66,13 @@ impl Schedule {
         self.tasks = Some(tasks.into_iter().collect());
     }
 
-    /// What a guest wants to put, checked: the id, and the plan with what it did not say.
+    /// What a guest wants to put: the id, and the plan with what it did not say. Checked, but for its times, because that takes
+    /// long and has to be paid.
     pub(super) fn plan(&self, raw: RawTask) -> Result<(Arc<str>, TaskPlan), ScheduleError> {
         let (id, mut wish) = task::wish(raw).map_err(ScheduleError::BadTask)?;
         self.check_own(&id)?;
         wish.timeout = wish.timeout.map(|it| it.min(self.timeout_max));
         let plan = wish.plan(&self.defaults).expect("it has a rhythm");
-        task::check_times(&plan).map_err(ScheduleError::BadTask)?;
         Ok((id, plan))
     }
 

@@ -13,6 +13,7 @@ mod loading;
 mod logging;
 mod memory;
 pub mod random;
+mod schedule;
 mod wasi;
 
 use std::fmt;
@@ -122,13 +123,14 @@ const ROOMY: Quota = Quota {
 
 /// All of them, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Guest> {
-    let groups: [&'static [Guest]; 9] = [
+    let groups: [&'static [Guest]; 10] = [
         &computing::GUESTS,
         &memory::GUESTS,
         &abi::GUESTS,
         &logging::GUESTS,
         &kv::GUESTS,
         &drafts::GUESTS,
+        &schedule::GUESTS,
         &wasi::GUESTS,
         &describing::GUESTS,
         &loading::GUESTS,

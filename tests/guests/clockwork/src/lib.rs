@@ -45,7 +45,9 @@ impl about::Guest for Clockwork {
 impl on_event::Guest for Clockwork {
     fn on_event(run: Run, event: Event) -> Result<(), Failure> {
         match event.name.as_str() {
-            PLAN => schedule::put(&plan::of(&event.args).map_err(Failure::Reject)?).map_err(refused),
+            PLAN => {
+                schedule::put(&plan::of(&event.args).map_err(Failure::Reject)?).map_err(refused)
+            }
             UNPLAN => {
                 let id = plan::id_of(&event.args).map_err(Failure::Reject)?;
                 schedule::remove(&id).map_err(refused)
