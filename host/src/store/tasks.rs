@@ -4,8 +4,6 @@
 
 mod due;
 mod steps;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
