@@ -2,6 +2,7 @@
 //! [`Effect`]s come out. No socket, file, clock or task is known here, so that whole lives of a store, with every
 //! crash between any two effects, run in a simulation.
 
+mod beginning;
 mod breaker;
 mod charge;
 mod commit;

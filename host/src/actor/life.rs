@@ -376,21 +376,6 @@ impl Life {
         }
         end
     }
-
-    async fn start_over(&mut self) -> End {
-        if let Some(written) = self.commit.take() {
-            // It is archived with the rest; whether it succeeded makes no difference any more.
-            written.await.ok();
-        }
-        let lease = self.lease.take().expect("it is given back at the end only");
-        match self.shared.journal.archive(lease).await {
-            Ok(path) => {
-                info!(store = %self.spec.id, path = %path.display(), "archived the journal");
-                End::StartedOver
-            }
-            Err(error) => end_of(error),
-        }
-    }
 }
 
 /// Waits for the commit in flight; for ever if there is none.

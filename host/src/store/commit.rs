@@ -51,7 +51,8 @@ pub struct Commit {
     pub breakers: Vec<BreakerRecord>,
     /// Tasks as they now stand, inserted or replaced by key.
     pub tasks: Vec<TaskRecord>,
-    /// Tasks that are forgotten. Their executions stay.
+    /// Tasks that are forgotten, and with them what became of their occurrences: else a plugin that never uses an id twice would
+    /// fill the disk.
     pub tasks_removed: Vec<TaskKey>,
     /// Executions as they now stand, inserted or replaced by key and due time. One that is done stays as it is.
     pub executions: Vec<ExecutionRecord>,

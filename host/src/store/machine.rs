@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::event::SeqNum;
 use crate::id::{BackendId, PluginName};
 use crate::stamp::RunId;
-use crate::store::breaker::Breaker;
 use crate::store::outbox::Outbox;
 use crate::store::push::Pushing;
 use crate::store::ration::{Deferral, Ration};
@@ -15,13 +14,10 @@ use crate::store::sabotage::Sabotage;
 use crate::store::scan::Scan;
 use crate::store::session::Session;
 use crate::store::staging::Staging;
-use crate::store::subscription::{Phase, Start, Subscription};
+use crate::store::subscription::{Phase, Subscription};
 use crate::store::tasks::Tasks;
 use crate::store::window::Window;
-use crate::store::{
-    BreakerRecord, Effect, ExecutionRecord, ExecutionState, Input, Landed, RationRecord, Settings,
-    Snapshot, SubscriptionRecord, SubscriptionSettings,
-};
+use crate::store::{Effect, ExecutionRecord, ExecutionState, Input, Landed, Settings};
 use crate::time::Timestamp;
 
 /// A store: all that is known about it in one life, from its journal to the next restart.
@@ -67,128 +63,13 @@ pub struct StoreState {
 }
 
 impl StoreState {
-    /// Begins a life from what the journal holds. `seed` is for jitter only. `ahead` is by how many milliseconds the wall
-    /// clock is ahead of `now`.
-    pub fn new(
-        settings: Settings,
-        snapshot: Snapshot,
-        seed: u64,
-        (now, ahead): (Timestamp, i64),
-    ) -> Self {
-        Self::sabotaged(settings, snapshot, seed, (now, ahead), None)
-    }
-
-    /// A life in which one rule may be broken.
-    pub(crate) fn sabotaged(
-        settings: Settings,
-        snapshot: Snapshot,
-        seed: u64,
-        (now, ahead): (Timestamp, i64),
-        sabotage: Option<Sabotage>,
-    ) -> Self {
-        let Snapshot {
-            backend_id,
-            scanned,
-            clock,
-            subscriptions: records,
-            outbox,
-            dead_letters,
-            rations,
-            breakers,
-            tasks,
-            executions,
-            landed_occurrences,
-        } = snapshot;
-        // A clock that was set back must not make this life's commits older than the last one's.
-        let (now, today) = (now.max(clock), now);
-        let forgotten = sabotage == Some(Sabotage::TankFullAtStart);
-        let rations = if forgotten { Vec::new() } else { rations };
-        let kept = Kept::new(records, rations, breakers);
-        let ration = Ration::new(settings.ration, kept.ration(None), now);
-        let (subscriptions, removed) = subscriptions_of(&settings, kept, sabotage, now);
-        let forgotten = sabotage == Some(Sabotage::OpenForgottenAtStart);
-        let executions = if forgotten { Vec::new() } else { executions };
-        let tasks = Tasks::new(
-            tasks,
-            executions,
-            landed_occurrences,
-            settings.spread,
-            ahead,
-        );
-        let head = scan_start(scanned, &subscriptions, sabotage);
-        let needed = subscriptions.iter().filter_map(Subscription::needs_after);
-        let fill = needed.fold(head, Ord::min);
-        let state = Self {
-            rng: fastrand::Rng::with_seed(seed),
-            sabotage,
-            effects: VecDeque::new(),
-            session: Session::Offline { retry_at: now },
-            since: now,
-            error: None,
-            connect_failures: 0,
-            generations_used: 0,
-            gap_checks: 0,
-            last_activity: None,
-            backend_id,
-            scan: Scan::new(head, settings.limits.stash_events_max),
-            window: Window::new(fill, &settings.limits),
-            subscriptions,
-            first: 0,
-            ration,
-            deferred: None,
-            tokens_used: 0,
-            tasks,
-            scan_from: None,
-            dead_letters: dead_letters.into_iter().collect(),
-            outbox: Outbox::new(outbox),
-            pushing: Pushing::default(),
-            staging: Staging::new(),
-            draining: false,
-            restart_wanted: false,
-            halted: false,
-            settings,
-        };
-        state.resumed(removed, now, today)
-    }
-
-    /// Settles what the life before left open, and draws the first conclusions.
-    fn resumed(mut self, mut removed: Vec<PluginName>, now: Timestamp, today: Timestamp) -> Self {
-        self.charge_lost_runs();
-        // One whose start was never fixed may have tasks.
-        let plans = self.tasks.plugins().into_iter();
-        removed.extend(plans.filter(|plugin| !self.serves(plugin)));
-        removed.sort_unstable();
-        removed.dedup();
-        for plugin in removed {
-            self.remove_subscription(plugin, now);
-        }
-        // Of tasks, only the wall clock counts.
-        self.on_clock_set(self.tasks.ahead(), today);
-        self.declare_tasks(today);
-        self.forget_old_tasks(today);
-        self.advance(now);
-        self
-    }
-
-    /// The plugin no longer works here: its record, kv and dead letters go in one commit. Its drafts are still pushed.
-    fn remove_subscription(&mut self, plugin: PluginName, now: Timestamp) {
-        self.dead_letters.retain(|run, _| run.plugin != plugin);
-        self.tasks.remove_plugin(&plugin);
-        if self.breaks(Sabotage::RemovedDraftsDropped) {
-            let gone = self.outbox.drop_plugin(&plugin);
-            self.staging.next.outbox_removed.extend(gone);
-        }
-        self.staging.next.subscriptions_removed.push(plugin);
-        self.staging.write_by(now);
-    }
-
-    fn serves(&self, plugin: &PluginName) -> bool {
+    pub(super) fn serves(&self, plugin: &PluginName) -> bool {
         let mut all = self.subscriptions.iter();
         all.any(|subscription| subscription.settings.plugin == *plugin)
     }
 
     /// The wall clock shows another time.
-    fn on_clock_set(&mut self, ahead: i64, now: Timestamp) {
+    pub(super) fn on_clock_set(&mut self, ahead: i64, now: Timestamp) {
         if self.breaks(Sabotage::ClockBackRepeats) {
             self.tasks.repeat(ahead, now);
         }
@@ -314,7 +195,7 @@ impl StoreState {
     }
 
     /// Draws every conclusion from what was taken in.
-    fn advance(&mut self, now: Timestamp) {
+    pub(super) fn advance(&mut self, now: Timestamp) {
         if self.halted {
             return;
         }
@@ -405,77 +286,4 @@ pub(crate) struct Held {
     pub(crate) landed: usize,
     /// Runs of tasks whose effects were seen in the log.
     pub(crate) landed_occurrences: usize,
-}
-
-/// What the journal has about subscriptions.
-struct Kept {
-    records: Vec<SubscriptionRecord>,
-    rations: Vec<RationRecord>,
-    breakers: Vec<BreakerRecord>,
-}
-
-impl Kept {
-    fn new(
-        records: Vec<SubscriptionRecord>,
-        rations: Vec<RationRecord>,
-        breakers: Vec<BreakerRecord>,
-    ) -> Self {
-        Self {
-            records,
-            rations,
-            breakers,
-        }
-    }
-
-    /// What is left of a plugin's ration, or of the store's own.
-    fn ration(&self, owner: Option<&PluginName>) -> Option<&RationRecord> {
-        let mut rations = self.rations.iter();
-        rations.find(|record| record.owner.as_ref() == owner)
-    }
-}
-
-/// The subscriptions that are configured, as the journal left them, and those in the journal that are not configured any
-/// more.
-fn subscriptions_of(
-    settings: &Settings,
-    mut kept: Kept,
-    sabotage: Option<Sabotage>,
-    now: Timestamp,
-) -> (Vec<Subscription>, Vec<PluginName>) {
-    let known = |record: SubscriptionRecord| (record.plugin.clone(), record);
-    let mut records: BTreeMap<_, _> = kept.records.drain(..).map(known).collect();
-    let failing = |record: BreakerRecord| (record.plugin.clone(), record);
-    let mut breakers: BTreeMap<_, _> = kept.breakers.drain(..).map(failing).collect();
-    let ration = |settings: &SubscriptionSettings| {
-        let record = kept.ration(Some(&settings.plugin));
-        Ration::new(settings.ration, record, now)
-    };
-    if sabotage == Some(Sabotage::StartReevaluated) {
-        records.clear();
-    }
-    let subscription = |it: &SubscriptionSettings| {
-        let breaker = Breaker::new(breakers.remove(&it.plugin), it.build.as_ref());
-        Subscription::new(it.clone(), records.remove(&it.plugin), ration(it), breaker)
-    };
-    let subscriptions = settings.subscriptions.iter().map(subscription).collect();
-    (subscriptions, records.into_keys().collect())
-}
-
-/// Where a life's scan begins: no stamp of a trigger that may still run lies before it. `scanned` is not enough, since a
-/// commit after a restart may have been decided before the scan came back to where it was.
-fn scan_start(
-    scanned: SeqNum,
-    subscriptions: &[Subscription],
-    sabotage: Option<Sabotage>,
-) -> SeqNum {
-    let behind = |it: &&Subscription| match it.start {
-        Start::Fixed { .. } => true,
-        Start::Open => !it.starts_at_head() && sabotage != Some(Sabotage::AddedWithoutRescan),
-    };
-    let cursors = subscriptions.iter().filter(behind).map(|it| it.cursor);
-    match sabotage {
-        Some(Sabotage::ScanFromHighest) => cursors.fold(scanned, Ord::max),
-        Some(Sabotage::ScanFromLowestCursorOnly) => cursors.min().unwrap_or(scanned),
-        Some(_) | None => cursors.fold(scanned, Ord::min),
-    }
 }

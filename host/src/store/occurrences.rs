@@ -74,28 +74,11 @@ impl StoreState {
         let Some((key, due)) = self.ready_occurrence(index, now) else {
             return false;
         };
-        let run = key.run(due);
-        let landed = self.tasks.has_landed(&run);
+        let mut trial = self.trial_of(&key, due);
+        let landed = trial.landed_at_start;
         let task = self.tasks.get(&key).expect("it is ready");
         let (open, plan) = (&task.open[&due], task.record.plan.clone());
         let begins = due + task.delay();
-        let mut trial = Trial {
-            stamp: Stamp {
-                run,
-                depth: open.depth,
-            },
-            cause: Cause::Occurrence(Occurrence {
-                task: key.task.clone(),
-                due,
-                wall: plan.timetable.wall(due).into(),
-                kind: open.kind,
-                payload: plan.payload.clone(),
-            }),
-            mode: Mode::Reacting,
-            attempt: 0,
-            redrive: None,
-            landed_at_start: landed,
-        };
         let (first, used) = (open.waits_yet(), open.attempts.used);
         let timely = open.kind == OccurrenceKind::Timely;
         if landed && self.breaks(Sabotage::OccurrenceMarkedDone) {
@@ -126,6 +109,30 @@ impl StoreState {
         };
         self.begin(index, trial, terms);
         true
+    }
+
+    /// An open occurrence, as it is tried.
+    fn trial_of(&self, key: &TaskKey, due: Timestamp) -> Trial {
+        let run = key.run(due);
+        let task = self.tasks.get(key).expect("it is open");
+        let (open, plan) = (&task.open[&due], &task.record.plan);
+        Trial {
+            landed_at_start: self.tasks.has_landed(&run),
+            stamp: Stamp {
+                run,
+                depth: open.depth,
+            },
+            cause: Cause::Occurrence(Occurrence {
+                task: key.task.clone(),
+                due,
+                wall: plan.timetable.wall(due).into(),
+                kind: open.kind,
+                payload: plan.payload.clone(),
+            }),
+            mode: Mode::Reacting,
+            attempt: 0,
+            redrive: None,
+        }
     }
 
     /// The first occurrence of the subscription's tasks that may be tried now.

@@ -3,20 +3,19 @@
 //! clock that never jumps.
 
 mod due;
+mod landed;
+mod open;
+mod planned;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::PluginName;
 use crate::stamp::{RunId, Trigger};
 use crate::store::staging::CommitNumber;
 use crate::store::subscription::Attempts;
-use crate::store::{
-    ExecutionRecord, ExecutionState, Missed, OccurrenceKind, Origin, Stretch, TaskKey, TaskPlan,
-    TaskRecord,
-};
+use crate::store::{ExecutionRecord, Missed, OccurrenceKind, Origin, Stretch, TaskKey, TaskRecord};
 use crate::time::Timestamp;
 
 /// How long what a task did is remembered after its end, and what others did of tasks that are not known yet. A task that a run
@@ -238,155 +237,6 @@ impl Tasks {
         self.tasks.insert(key, task);
     }
 
-    /// Somebody wants the task like this. One that is new counts from `since`, by the wall clock, as does one whose times are
-    /// others. Answers whether anything is different.
-    pub(super) fn plan(
-        &mut self,
-        key: &TaskKey,
-        plan: Arc<TaskPlan>,
-        origin: Origin,
-        since: Timestamp,
-    ) -> bool {
-        let spread = self.spread;
-        if !self.tasks.contains_key(key) {
-            let record = TaskRecord {
-                key: key.clone(),
-                plan,
-                origin,
-                passed: since,
-                ahead: Vec::new(),
-                unseen: Vec::new(),
-                paused: None,
-                gone: false,
-            };
-            self.insert(record, BTreeMap::new());
-            self.change(key, |task| task.dirty = true);
-            return true;
-        }
-        let changed = self.change(key, |task| {
-            let record = &mut task.record;
-            if record.plan == plan && record.origin == origin && !record.gone {
-                return false;
-            }
-            let other_times = record.plan.timetable != plan.timetable || record.gone;
-            task.delay = plan.delay(key, spread);
-            record.plan = plan;
-            record.origin = origin;
-            record.gone = false;
-            task.dirty = true;
-            if other_times {
-                record.unseen.clear();
-                task.pass(since);
-            }
-            task.find_next();
-            true
-        });
-        changed == Some(true)
-    }
-
-    /// Nobody wants the task any more. Answers what is over with that.
-    pub(super) fn remove(&mut self, key: &TaskKey, wall: Timestamp) -> Vec<ExecutionRecord> {
-        let over = self.change(key, |task| {
-            task.dirty |= !task.record.gone;
-            task.record.gone = true;
-            task.drop_waiting(wall, "the task was removed")
-        });
-        over.unwrap_or_default()
-    }
-
-    /// The plugin is gone, and with it all of its tasks.
-    pub(super) fn remove_plugin(&mut self, plugin: &PluginName) {
-        let of_plugin = |key: &TaskKey| key.plugin == *plugin;
-        self.tasks.retain(|key, _| !of_plugin(key));
-        self.queue.retain(|(_, key)| !of_plugin(key));
-        self.busy.retain(|key| !of_plugin(key));
-        self.dirty.retain(|key| !of_plugin(key));
-    }
-
-    /// Forgets tasks that nobody wants and whose doings lie far enough behind, and runs of others that can matter no more. Answers
-    /// what the journal is to forget.
-    pub(super) fn forget_old(&mut self, now: Timestamp) -> (Vec<TaskKey>, Vec<RunId>) {
-        let wall = self.wall(now);
-        let old = |at: Timestamp| at + LOOKBACK < wall;
-        let mut gone: BTreeMap<&PluginName, Vec<(Timestamp, &TaskKey)>> = BTreeMap::new();
-        for (key, task) in &self.tasks {
-            if task.record.gone && task.open.is_empty() {
-                let passed = task.record.passed;
-                gone.entry(&key.plugin).or_default().push((passed, key));
-            }
-        }
-        let mut keys = Vec::new();
-        for mut of_plugin in gone.into_values() {
-            of_plugin.sort_unstable_by(|one, other| other.cmp(one));
-            let over = of_plugin.into_iter().enumerate();
-            let over = over.filter(|(place, (passed, _))| *place >= GONE_MAX || old(*passed));
-            keys.extend(over.map(|(_, (_, key))| key.clone()));
-        }
-        for key in &keys {
-            self.tasks.remove(key);
-            self.dirty.remove(key);
-        }
-        let unknown =
-            |run: &&RunId| key_of(run).is_none_or(|(key, _)| !self.tasks.contains_key(&key));
-        let past = |run: &&RunId| key_of(run).is_none_or(|(_, due)| old(due));
-        let surplus = self.landed.len().saturating_sub(LANDED_MAX);
-        let furthest = self.landed.iter().rev().filter(unknown).take(surplus);
-        let past = self.landed.iter().filter(unknown).filter(past);
-        let runs: Vec<RunId> = past.chain(furthest).cloned().collect();
-        for run in &runs {
-            self.landed.remove(run);
-        }
-        (keys, runs)
-    }
-
-    /// Remembers a run that is in the log, if it may be yet to come here. Answers whether that is news.
-    pub(super) fn remember(&mut self, run: &RunId, now: Timestamp) -> bool {
-        let Some((key, due)) = key_of(run) else {
-            return false;
-        };
-        let to_come = match self.tasks.get(&key) {
-            Some(task) => task.may_yet_run(due),
-            None => due + LOOKBACK >= self.wall(now),
-        };
-        to_come && self.landed.insert(run.clone())
-    }
-
-    /// An occurrence is over by this commit.
-    pub(super) fn note_ended(&mut self, commit: CommitNumber, key: TaskKey, due: Timestamp) {
-        self.ended.push((commit, key, due));
-    }
-
-    /// Whether an occurrence is over, and the journal may not say so yet.
-    pub(super) fn has_just_ended(&self, key: &TaskKey, due: Timestamp) -> bool {
-        let mut ended = self.ended.iter();
-        ended.any(|(_, of, at)| of == key && *at == due)
-    }
-
-    /// The journal says what is done by these commits.
-    pub(super) fn forget_ended(&mut self, is_written: impl Fn(CommitNumber) -> bool) {
-        self.ended.retain(|(commit, _, _)| !is_written(*commit));
-    }
-
-    /// Whether the run was seen in the log.
-    pub(super) fn has_landed(&self, run: &RunId) -> bool {
-        self.landed.contains(run)
-    }
-
-    /// Forgets what was seen in the log of occurrences of a task that are over. Answers what the journal is to forget.
-    pub(super) fn forget_landed(&mut self, key: &TaskKey) -> Vec<RunId> {
-        let Some(task) = self.tasks.get(key) else {
-            return Vec::new();
-        };
-        let over = |run: &&RunId| key_of(run).is_none_or(|(_, due)| !task.may_yet_run(due));
-        let runs = key.runs().into_iter();
-        let landed = runs.flat_map(|runs| self.landed.range(runs));
-        let runs: Vec<RunId> = landed.filter(over).cloned().collect();
-        for run in &runs {
-            self.landed.remove(run);
-        }
-        runs
-    }
-
     /// The wall clock shows another time. What lies behind it again, and never ran, is to come. Answers whether that is something.
     pub(super) fn set_ahead(&mut self, ahead: i64, now: Timestamp) -> bool {
         self.ahead = ahead;
@@ -457,71 +307,6 @@ impl Tasks {
     #[cfg(test)]
     pub(super) fn landed(&self) -> usize {
         self.landed.len()
-    }
-}
-
-impl Open {
-    pub(super) fn new(kind: OccurrenceKind, depth: u32) -> Self {
-        Self {
-            kind,
-            depth,
-            attempts: Attempts::default(),
-            retry_at: None,
-            running: false,
-            started: None,
-            fuel: 0,
-            dirty: true,
-        }
-    }
-
-    /// The occurrence as the journal has it: every attempt that was counted may have begun.
-    fn of(record: ExecutionRecord) -> Self {
-        Self {
-            kind: record.kind,
-            depth: record.depth,
-            attempts: Attempts::counted(record.attempts, record.failures),
-            retry_at: None,
-            running: false,
-            started: record.started,
-            fuel: record.fuel,
-            dirty: false,
-        }
-    }
-
-    pub(super) fn record(&self, key: &TaskKey, due: Timestamp) -> ExecutionRecord {
-        let began = self.attempts.reserved > 0 || self.started.is_some();
-        ExecutionRecord {
-            key: key.clone(),
-            due,
-            since: None,
-            state: if began {
-                ExecutionState::Running
-            } else {
-                ExecutionState::Waiting
-            },
-            kind: self.kind,
-            depth: self.depth,
-            attempts: self.attempts.reserved,
-            failures: self.attempts.failures.clone(),
-            started: self.started,
-            ended: None,
-            fuel: self.fuel,
-            drafts: 0,
-            note: None,
-        }
-    }
-
-    /// Whether no attempt has begun.
-    fn waits(&self) -> bool {
-        self.started.is_none()
-    }
-
-    /// Whether it is there by the timetable and not because somebody wanted it.
-    fn is_regular(&self) -> bool {
-        match self.kind {
-            OccurrenceKind::Timely | OccurrenceKind::Late => true,
-            OccurrenceKind::Manual | OccurrenceKind::Backfill => false,
-        }
     }
 }
 

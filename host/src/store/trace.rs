@@ -37,6 +37,12 @@ struct Failed<'a> {
     error: Option<&'a str>,
 }
 
+/// What the app calls the task: a plugin that makes several of one of the app's puts what tells them apart behind a `/`.
+fn app_id(key: &TaskKey) -> &str {
+    let (id, _) = key.task.split_once('/').unwrap_or((&key.task, ""));
+    id
+}
+
 /// The id of an execution: the same on every instance and in every attempt.
 fn execution_id(key: &TaskKey, due: Timestamp) -> String {
     format!("{key}/{}", due.as_millis())
@@ -68,7 +74,7 @@ impl StoreState {
         };
         let started = Started {
             id: execution_id(key, due),
-            recurring_task_id: &key.task,
+            recurring_task_id: app_id(key),
             started_at: self.tasks.wall(now).to_string(),
         };
         let draft = draft(&names.started, &started);

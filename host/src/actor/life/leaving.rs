@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::info;
 
 use super::Life;
-use crate::actor::{End, StoreSpec};
+use crate::actor::{End, StoreSpec, end_of};
 use crate::store::Input;
 use crate::time::Timestamp;
 
@@ -44,6 +45,22 @@ impl Towards {
 }
 
 impl Life {
+    /// Puts the journal aside, so that the next life begins with a fresh one.
+    pub(super) async fn start_over(&mut self) -> End {
+        if let Some(written) = self.commit.take() {
+            // It is archived with the rest; whether it succeeded makes no difference any more.
+            written.await.ok();
+        }
+        let lease = self.lease.take().expect("it is given back at the end only");
+        match self.shared.journal.archive(lease).await {
+            Ok(path) => {
+                info!(store = %self.spec.id, path = %path.display(), "archived the journal");
+                End::StartedOver
+            }
+            Err(error) => end_of(error),
+        }
+    }
+
     /// Takes another configuration: what runs goes on with what it began with.
     pub(super) fn reconfigure(&mut self, spec: Arc<StoreSpec>, now: Timestamp) {
         let old = std::mem::replace(&mut self.spec, spec);
