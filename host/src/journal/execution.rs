@@ -2,6 +2,7 @@
 //! over is kept for a while only. Due times stand in it as signed numbers, so those after the year 292,000,000 come first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
@@ -20,6 +21,9 @@ pub(super) const KEPT: usize = 200;
 
 /// So many more are let pile up: to find the oldest that is kept means to walk over all of them.
 pub(super) const SURPLUS: i64 = 40;
+
+/// How long it is known what a task did that is forgotten: a month, and some days to look at it.
+pub(super) const ORPHANS_KEPT: Duration = Duration::from_secs(35 * 86_400);
 
 const COLUMNS: &str = "plugin, task, due, since, state, kind, depth, attempts, failures, started, ended, fuel, drafts, note, \
      checksum";
@@ -101,6 +105,18 @@ pub(super) fn remove_all(connection: &Connection, plugin: &PluginName) -> Result
     let mut statement =
         connection.prepare_cached("DELETE FROM processed_task_executions WHERE plugin = ?")?;
     statement.execute([plugin.as_str()])?;
+    Ok(())
+}
+
+/// Removes what tasks that are forgotten did, once it lies so long behind `clock`: a plugin that never uses an id twice would fill the
+/// disk.
+pub(super) fn remove_orphans(connection: &Connection, clock: Timestamp) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(&format!(
+        "DELETE FROM processed_task_executions WHERE due < ? AND NOT {OPEN} AND NOT EXISTS (
+             SELECT 1 FROM task WHERE task.plugin = processed_task_executions.plugin
+                 AND task.task = processed_task_executions.task)"
+    ))?;
+    statement.execute([(clock - ORPHANS_KEPT).as_millis().cast_signed()])?;
     Ok(())
 }
 

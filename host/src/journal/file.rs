@@ -280,6 +280,9 @@ fn apply_tasks(connection: &Connection, commit: &Commit) -> Result<(), Fault> {
     for key in &commit.tasks_removed {
         task::remove(connection, key)?;
     }
+    if !commit.tasks_removed.is_empty() {
+        execution::remove_orphans(connection, commit.clock)?;
+    }
     for record in &commit.executions {
         execution::put(connection, record)?;
     }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::contract::{self, store};
+use super::execution;
 use super::{By, ExecutionFilter, Journal, JournalConfig};
 use crate::event::{Draft, SeqNum};
 use crate::id::{BackendId, PluginName};
@@ -132,8 +133,15 @@ impl Model {
         for record in commit.tasks {
             self.tasks.insert(record.key.clone(), record);
         }
+        let forgets = !commit.tasks_removed.is_empty();
         for key in commit.tasks_removed {
             self.tasks.remove(&key);
+        }
+        if forgets {
+            let kept_since = commit.clock - execution::ORPHANS_KEPT;
+            self.executions.retain(|(key, due), record| {
+                record.state.is_open() || *due >= kept_since || self.tasks.contains_key(key)
+            });
         }
         for record in commit.executions {
             let of = (record.key.clone(), record.due);

@@ -51,8 +51,7 @@ pub struct Commit {
     pub breakers: Vec<BreakerRecord>,
     /// Tasks as they now stand, inserted or replaced by key.
     pub tasks: Vec<TaskRecord>,
-    /// Tasks that are forgotten, and with them what became of their occurrences: else a plugin that never uses an id twice would
-    /// fill the disk.
+    /// Tasks that are forgotten. What became of their occurrences stays for some weeks.
     pub tasks_removed: Vec<TaskKey>,
     /// Executions as they now stand, inserted or replaced by key and due time. One that is done stays as it is.
     pub executions: Vec<ExecutionRecord>,
