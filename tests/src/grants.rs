@@ -35,6 +35,11 @@ pub fn grants(plugin: &str) -> String {
             &["v1.Plans", "v1.Ticked"][..],
             true,
         ),
+        "recurring-tasks" => (
+            &["v1.RecurringTask*"][..],
+            &[CHAT, "v1.TaskExecution*"][..],
+            true,
+        ),
         "garbage" => (&[CHAT][..], &["v1.TodoCreated", TASK][..], true),
         "counter" | "projector" | "retry" => (&[CHAT][..], &[TASK][..], true),
         _ => (&[CHAT][..], &[TASK][..], false),
