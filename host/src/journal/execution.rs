@@ -116,7 +116,8 @@ pub(super) fn remove_orphans(connection: &Connection, clock: Timestamp) -> Resul
              SELECT 1 FROM task WHERE task.plugin = processed_task_executions.plugin
                  AND task.task = processed_task_executions.task)"
     ))?;
-    statement.execute([(clock - ORPHANS_KEPT).as_millis().cast_signed()])?;
+    let since = (clock - ORPHANS_KEPT).as_millis();
+    statement.execute([i64::try_from(since).unwrap_or(i64::MAX)])?;
     Ok(())
 }
 

@@ -152,17 +152,21 @@ fn an_app_is_told_that_an_execution_began_and_that_it_is_done() {
     let mut told = live(traced(with_task(|_| {})));
     told.later(MINUTE);
     let effects = told.effects();
-    let pushed = effects.iter().find_map(|effect| match effect {
-        Effect::Push { drafts, .. } => Some(drafts[0].session_id.clone()),
-        _ => None,
+    let pushed = effects.iter().find_map(|effect| {
+        let Effect::Push { drafts, .. } = effect else {
+            return None;
+        };
+        Some(drafts[0].session_id.clone())
     });
     assert_eq!(
         pushed.as_deref(),
         Some("qm1:echo:t/tick/1020000/started:0:0/1")
     );
-    let run = effects.into_iter().find_map(|effect| match effect {
-        Effect::Run(run) => Some(*run),
-        _ => None,
+    let run = effects.into_iter().find_map(|effect| {
+        let Effect::Run(run) = effect else {
+            return None;
+        };
+        Some(*run)
     });
     let outcome = RunOutcome::Finished {
         drafts: Vec::new(),
