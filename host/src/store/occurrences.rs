@@ -252,20 +252,25 @@ impl StoreState {
                     self.give_up_occurrence(index, trial, &key, due, now);
                     return;
                 }
-                let until = now + self.settings.timing.run.delay(used, self.rng.u64(..));
-                self.staging.write_by(now);
-                self.tasks.change(&key, |task| {
-                    let open = task.open.get_mut(&due).expect("it failed just now");
-                    open.attempts.reserved = used;
-                    open.retry_at = Some(until);
-                    open.dirty = true;
-                });
+                self.retry_occurrence(&key, due, used, now);
             }
             RunOutcome::Reject { error } => {
                 self.fail_attempt(&key, due, error, end.build, now);
                 self.give_up_occurrence(index, trial, &key, due, now);
             }
         }
+    }
+
+    /// The occurrence is tried again after a while; `used` attempts have failed.
+    fn retry_occurrence(&mut self, key: &TaskKey, due: Timestamp, used: u32, now: Timestamp) {
+        let until = now + self.settings.timing.run.delay(used, self.rng.u64(..));
+        self.staging.write_by(now);
+        self.tasks.change(key, |task| {
+            let open = task.open.get_mut(&due).expect("it failed just now");
+            open.attempts.reserved = used;
+            open.retry_at = Some(until);
+            open.dirty = true;
+        });
     }
 
     fn fail_attempt(
