@@ -2,18 +2,15 @@
 //! effects. What others did of it is in the log: then it runs for its kv, and its drafts are dropped.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::event::Draft;
 use crate::stamp::{Stamp, TraceStep};
 use crate::store::machine::StoreState;
-use crate::store::redrive::next_attempt;
 use crate::store::runs::Terms;
 use crate::store::sabotage::Sabotage;
 use crate::store::subscription::Trial;
 use crate::store::{
-    Cause, DeadLetter, ExecutionRecord, ExecutionState, Mode, Occurrence, OccurrenceKind, Overlap,
-    RunEnd, RunOutcome, TaskKey,
+    Cause, ExecutionRecord, ExecutionState, Mode, Occurrence, OccurrenceKind, Overlap, RunEnd,
+    RunOutcome, TaskKey,
 };
 use crate::time::Timestamp;
 
@@ -337,49 +334,6 @@ impl StoreState {
         self.tasks.note_ended(commit, key.clone(), due);
         let forgotten = self.tasks.forget_landed(key);
         self.staging.next.landed_forgotten.extend(forgotten);
-    }
-
-    /// A dead letter of a task succeeded after all.
-    pub(super) fn complete_late(
-        &mut self,
-        index: usize,
-        letter: &DeadLetter,
-        occurrence: &Occurrence,
-        (drafts, fuel, output): (&mut Vec<Draft>, u64, Option<Arc<str>>),
-        now: Timestamp,
-    ) {
-        let key = TaskKey {
-            plugin: letter.stamp.run.plugin.clone(),
-            task: occurrence.task.clone(),
-        };
-        self.tell_completed(index, &key, occurrence.due, output.as_deref(), drafts, now);
-        self.staging.next.executions.push(ExecutionRecord {
-            key,
-            due: occurrence.due,
-            since: None,
-            state: ExecutionState::Done,
-            kind: occurrence.kind,
-            depth: letter.stamp.depth,
-            attempts: next_attempt(letter),
-            failures: letter.failures.clone(),
-            started: None,
-            ended: Some(self.tasks.wall(now)),
-            fuel,
-            drafts: u32::try_from(drafts.len()).unwrap_or(u32::MAX),
-            note: output,
-        });
-    }
-
-    /// How long a run may take, if its task says so.
-    pub(super) fn timeout_of(&self, cause: &Cause, index: usize) -> Option<Duration> {
-        let Cause::Occurrence(occurrence) = cause else {
-            return None;
-        };
-        let key = TaskKey {
-            plugin: self.subscriptions[index].settings.plugin.clone(),
-            task: occurrence.task.clone(),
-        };
-        self.tasks.get(&key)?.record.plan.timeout
     }
 
     /// Notes that an occurrence's run, or what was told of it, is in the log.

@@ -1,11 +1,18 @@
 //! Dead letters that are run again or given up for good, as an operator says.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::Draft;
 use crate::stamp::{RunId, Trigger};
 use crate::store::machine::StoreState;
 use crate::store::runs::Terms;
 use crate::store::sabotage::Sabotage;
 use crate::store::subscription::Trial;
-use crate::store::{Cause, DeadLetter, Failure, Landed, Mode, RunEnd, RunOutcome};
+use crate::store::{
+    Cause, DeadLetter, ExecutionRecord, ExecutionState, Failure, Landed, Mode, Occurrence, RunEnd,
+    RunOutcome, TaskKey,
+};
 use crate::time::Timestamp;
 
 impl StoreState {
@@ -127,10 +134,53 @@ impl StoreState {
         letter.landed = landed;
         self.staging.next.dead_letters.push(letter);
     }
+
+    /// A dead letter of a task succeeded after all.
+    fn complete_late(
+        &mut self,
+        index: usize,
+        letter: &DeadLetter,
+        occurrence: &Occurrence,
+        (drafts, fuel, output): (&mut Vec<Draft>, u64, Option<Arc<str>>),
+        now: Timestamp,
+    ) {
+        let key = TaskKey {
+            plugin: letter.stamp.run.plugin.clone(),
+            task: occurrence.task.clone(),
+        };
+        self.tell_completed(index, &key, occurrence.due, output.as_deref(), drafts, now);
+        self.staging.next.executions.push(ExecutionRecord {
+            key,
+            due: occurrence.due,
+            since: None,
+            state: ExecutionState::Done,
+            kind: occurrence.kind,
+            depth: letter.stamp.depth,
+            attempts: next_attempt(letter),
+            failures: letter.failures.clone(),
+            started: None,
+            ended: Some(self.tasks.wall(now)),
+            fuel,
+            drafts: u32::try_from(drafts.len()).unwrap_or(u32::MAX),
+            note: output,
+        });
+    }
+
+    /// How long a run may take, if its task says so.
+    fn timeout_of(&self, cause: &Cause, index: usize) -> Option<Duration> {
+        let Cause::Occurrence(occurrence) = cause else {
+            return None;
+        };
+        let key = TaskKey {
+            plugin: self.subscriptions[index].settings.plugin.clone(),
+            task: occurrence.task.clone(),
+        };
+        self.tasks.get(&key)?.record.plan.timeout
+    }
 }
 
 /// The number of the attempt after those that failed.
-pub(super) fn next_attempt(letter: &DeadLetter) -> u32 {
+fn next_attempt(letter: &DeadLetter) -> u32 {
     let failed = u32::try_from(letter.failures.len());
     failed.unwrap_or(u32::MAX).saturating_add(1)
 }
