@@ -346,6 +346,9 @@ impl StoreState {
         }
         self.staging
             .write_by(now + self.settings.timing.flush_delay);
+        if self.tasks.remembers_many() {
+            self.forget_old_tasks(now);
+        }
         if let Some((key, due)) = crate::store::tasks::key_of(run)
             && *run == key.run(due)
         {

@@ -26,6 +26,9 @@ pub(super) const LOOKBACK: Duration = Duration::from_secs(24 * 3_600);
 /// then the oldest are forgotten early.
 const GONE_MAX: usize = 1_000;
 
+/// After so many more runs that are remembered, old ones are looked for.
+const LANDED_LOOK: usize = 1_000;
+
 /// Runs seen in the log and remembered for tasks that are not known here; the furthest are forgotten first.
 const LANDED_MAX: usize = 10_000;
 

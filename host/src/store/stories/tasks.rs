@@ -467,3 +467,19 @@ fn events_and_tasks_take_turns() {
     }
     assert!(order.windows(2).all(|pair| pair[0] != pair[1]), "{order:?}");
 }
+
+#[test]
+fn what_others_did_of_a_task_that_rests_is_forgotten_after_a_day() {
+    let mut told = live(with_task(|_| {}));
+    let (by, note) = ("alice".into(), "moving".into());
+    told.order(TaskOrder::Pause { by, note });
+    told.pulled(1, vec![event(5, "answer", "qm1:echo:t/tick/1020000:0:0/1")]);
+    told.executions();
+    let journal = told.journal(5);
+    assert_eq!(journal.landed_occurrences, [key().run(at(17))]);
+    for (wait, remembered) in [(HOUR, 1), (26 * HOUR, 0)] {
+        let (settings, now) = (told.state.settings.clone(), told.now + wait);
+        let state = StoreState::new(settings, journal.clone(), 7, (now, 0));
+        assert_eq!(state.held().landed_occurrences, remembered, "{wait:?}");
+    }
+}

@@ -53,6 +53,7 @@ impl Task {
         why_late: &str,
     ) -> Vec<ExecutionRecord> {
         let mut over = Vec::new();
+        self.forget_unseen(wall);
         if self.takes_up() {
             self.pass_missed(wall, &mut over);
             self.open_due(wall, &mut over);

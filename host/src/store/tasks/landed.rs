@@ -1,6 +1,6 @@
 //! What is known to have been done: by others, as the log says, and by runs whose commit may not be written yet.
 
-use super::{LOOKBACK, Tasks, key_of};
+use super::{LANDED_LOOK, LOOKBACK, Tasks, key_of};
 use crate::stamp::RunId;
 use crate::store::TaskKey;
 use crate::store::staging::CommitNumber;
@@ -13,10 +13,16 @@ impl Tasks {
             return false;
         };
         let to_come = match self.tasks.get(&key) {
-            Some(task) => task.may_yet_run(due),
-            None => due + LOOKBACK >= self.wall(now),
+            Some(task) if !task.rests_at(due) => task.may_yet_run(due),
+            // One that is not known yet may come about, and one that rests may go on.
+            Some(_) | None => due + LOOKBACK >= self.wall(now),
         };
         to_come && self.landed.insert(run.clone())
+    }
+
+    /// Whether so many runs are remembered that it is time to look for those that can matter no more.
+    pub(in crate::store) fn remembers_many(&self) -> bool {
+        self.landed.len() % LANDED_LOOK == 0
     }
 
     /// An occurrence is over by this commit.

@@ -102,8 +102,11 @@ impl Tasks {
             self.tasks.remove(key);
             self.dirty.remove(key);
         }
-        let unknown =
-            |run: &&RunId| key_of(run).is_none_or(|(key, _)| !self.tasks.contains_key(&key));
+        let idle = |(key, due): (TaskKey, Timestamp)| {
+            let task = self.tasks.get(&key);
+            task.is_none_or(|task| task.rests_at(due))
+        };
+        let unknown = |run: &&RunId| key_of(run).is_none_or(idle);
         let past = |run: &&RunId| key_of(run).is_none_or(|(_, due)| old(due));
         let surplus = self.landed.len().saturating_sub(LANDED_MAX);
         let furthest = self.landed.iter().rev().filter(unknown).take(surplus);

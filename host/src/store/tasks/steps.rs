@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Task;
+use super::{LOOKBACK, Task};
 use crate::store::{Origin, Pause, Stretch};
 use crate::time::Timestamp;
 
@@ -33,6 +33,18 @@ impl Task {
     /// Looks for the next time that is not dealt with.
     pub(in crate::store) fn find_next(&mut self) {
         self.next = self.record.next_due();
+    }
+
+    /// Whether it rests, and nobody wants this occurrence all the same.
+    pub(in crate::store) fn rests_at(&self, due: Timestamp) -> bool {
+        self.record.paused.is_some() && !self.open.contains_key(&due)
+    }
+
+    /// Forgets stretches of which it is too late to make anything good: the wall clock was right for a day.
+    pub(in crate::store) fn forget_unseen(&mut self, wall: Timestamp) {
+        let before = self.record.unseen.len();
+        self.record.unseen.retain(|it| it.to + LOOKBACK >= wall);
+        self.dirty |= self.record.unseen.len() < before;
     }
 
     /// Whether an occurrence may run that is due then.
