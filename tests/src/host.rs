@@ -34,6 +34,8 @@ pub struct Host {
     process: Option<Child>,
     address: SocketAddr,
     keeps_address: bool,
+    /// How long it may take to become ready.
+    patience: Duration,
 }
 
 impl Host {
@@ -62,6 +64,7 @@ impl Host {
             process: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             keeps_address: false,
+            patience: wait::PATIENCE,
         })
     }
 
@@ -87,6 +90,11 @@ impl Host {
     /// Sets a variable in the environment of every start from now on.
     pub fn environment(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Lets every start from now on take so much longer than usual until it is ready: it has much to compile.
+    pub fn be_patient(&mut self, times: u32) {
+        self.patience = wait::PATIENCE * times;
     }
 
     /// Adds words to the command line of every start from now on.
@@ -156,9 +164,9 @@ impl Host {
 
     /// Waits until `/readyz` says so.
     pub async fn ready(&mut self) -> Result<()> {
-        let address = self.address;
+        let (address, patience) = (self.address, self.patience);
         let process = self.process.as_mut().context("the host does not run")?;
-        let ready = wait::until("the host to be ready", async || {
+        let ready = wait::until_within(patience, "the host to be ready", async || {
             if let Some(status) = process.try_wait()? {
                 bail!("the host ended: {status}");
             }

@@ -12,14 +12,23 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
 /// Asks until there is an answer; an error names what was waited for.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    until_within(PATIENCE, what, ask).await
+}
+
+/// The same with a patience of its own, for what takes long even on an idle machine.
+pub async fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await? {
             return Ok(answer);
         }
         if Instant::now() > deadline {
-            bail!("waited {} s in vain for: {what}", PATIENCE.as_secs());
+            bail!("waited {} s in vain for: {what}", patience.as_secs());
         }
         tokio::time::sleep(LOOK_PERIOD).await;
     }

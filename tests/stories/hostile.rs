@@ -87,6 +87,8 @@ fn host() -> Result<Host> {
         "sync = \"embedded\"\nplugins = []\n{QUICK_TIMING}"
     ))?;
     host.keep_address();
+    // Each of these plugins is compiled before.
+    host.be_patient(4);
     host.arguments(&["--log-format", "json"]);
     host.environment("QM_SERVER__GUEST_MEMORY", &format!("{GUESTS_MIB}MiB"));
     host.install("echo")?;
