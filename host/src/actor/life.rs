@@ -260,7 +260,7 @@ impl Life {
         let limits = Limits {
             fuel_per_run: request.fuel,
             // One place is kept for the event that tells of the end of the execution.
-            drafts_max: worker.limits.drafts_max - usize::from(traced),
+            drafts_max: worker.limits.drafts_max.saturating_sub(traced.into()),
             ..worker.limits
         };
         let call = Call {
