@@ -22,7 +22,7 @@ impl Tasks {
 
     /// Whether so many runs are remembered that it is time to look for those that can matter no more.
     pub(in crate::store) fn remembers_many(&self) -> bool {
-        self.landed.len() % LANDED_LOOK == 0
+        self.landed.len().is_multiple_of(LANDED_LOOK)
     }
 
     /// An occurrence is over by this commit.
