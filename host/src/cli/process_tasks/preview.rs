@@ -3,15 +3,16 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::actor::wall;
 use crate::cli::{EXIT_SOME_FAILED, table};
 use crate::config::Config;
 use crate::id::StoreId;
 use crate::journal;
 use crate::store::{TaskKey, TaskRecord};
+use crate::supervisor::spread;
 use crate::time::Timestamp;
 
 /// Occurrences of a task that are shown; of a longer list, people read the beginning and the number.
@@ -30,7 +31,7 @@ struct Due {
 /// Prints what is due.
 pub(super) fn run(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let folder = config.server().data.join("journals");
-    let now = now();
+    let now = wall();
     let (mut dues, mut unreadable) = (Vec::new(), false);
     for store in config.stores().iter().map(|store| &store.id) {
         match journal::open_of(&folder, store) {
@@ -75,6 +76,8 @@ fn add_due(store: &StoreId, task: &TaskRecord, now: Timestamp, dues: &mut Vec<Du
         return;
     }
     let timetable = &task.plan.timetable;
+    // Its starts in this store are so much later than its times.
+    let now = now - task.plan.delay(&task.key, spread(store));
     let mut after = task.passed;
     for _ in 0..SHOWN_MAX {
         let Some(at) = timetable.next_after(after).filter(|at| *at <= now) else {
@@ -107,11 +110,4 @@ fn print(dues: &[Due], json: bool, out: &mut dyn Write) -> io::Result<()> {
     let head = ["store", "task", "due", ""].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(head).chain(dues.iter().map(row)).collect();
     table::print(&rows, out)
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

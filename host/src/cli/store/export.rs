@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
+use crate::actor::wall;
 use crate::cli::log_file::Writer;
 use crate::cli::peer::{Extent, Intent, Peer, Target};
 use crate::cli::progress::Progress;
@@ -15,7 +15,6 @@ use crate::cli::unfinished::{Existing, Unfinished};
 use crate::cli::{Access, interrupt, stores};
 use crate::config::{Environment, Location};
 use crate::id::StoreId;
-use crate::time::Timestamp;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -82,7 +81,7 @@ async fn write_log(peer: &mut Peer, out: impl Write) -> anyhow::Result<()> {
         false => None,
     };
     let mut progress = Progress::new(format!("store {store}: exported"), total);
-    let mut writer = Writer::begin(out, &store, now())?;
+    let mut writer = Writer::begin(out, &store, wall())?;
     while let Some(events) = peer.next(Extent::End).await? {
         for event in &events {
             writer.event(event)?;
@@ -92,11 +91,4 @@ async fn write_log(peer: &mut Peer, out: impl Write) -> anyhow::Result<()> {
     writer.end()?;
     progress.end();
     Ok(())
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
